@@ -1,0 +1,137 @@
+"""Bytes to documents and back, with bounds: nothing that a stranger sends is trusted.
+
+Sizes are bytes. Every failure is one of :class:`~odavl.wire.errors.RefusedError`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from odavl.wire import limits
+from odavl.wire.errors import (
+    FieldError,
+    InvalidPayload,
+    MalformedBase64,
+    MalformedGzip,
+    MalformedJson,
+    PayloadTooLarge,
+)
+
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_STEP = 256 * limits.KIBIBYTE
+_PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
+_STEP_IN_PATH = re.compile(r"\.(?P<field>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
+_LONE_SURROGATE = re.compile(
+    rb"(?<!\\)((?:\\\\)*)"
+    rb"(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+T = TypeVar("T")
+VISIBLE_NUL = "␀"
+
+
+def sha256_hex(data: bytes) -> str:
+    """The name of a payload: lower-case hex of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def gzip_compress(data: bytes, level: int = 1) -> bytes:
+    """gzip without a time stamp, so that equal data give equal bytes."""
+    compressor = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+    return compressor.compress(data) + compressor.flush()
+
+
+def gunzip_pieces(data: bytes, *, limit: int = limits.MAX_INFLATED_SIZE) -> Iterator[bytes]:
+    """Inflate one gzip member piece by piece, so that a bomb is found before it is in memory.
+
+    Raises :class:`MalformedGzip` for a truncated or damaged stream and for bytes after its end,
+    :class:`PayloadTooLarge` once more than ``limit`` bytes come out.
+    """
+    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    total = 0
+    pending = data
+    while not inflater.eof:
+        try:
+            piece = inflater.decompress(pending, _STEP)
+        except zlib.error as error:
+            raise MalformedGzip(f"The gzip stream is damaged: {error}.") from error
+        total += len(piece)
+        if total > limit:
+            raise PayloadTooLarge(f"The data inflates to more than {limit} bytes.")
+        pending = inflater.unconsumed_tail
+        if not piece and not pending and not inflater.eof:
+            raise MalformedGzip("The gzip stream ends too early.")
+        yield piece
+    if inflater.unused_data:
+        raise MalformedGzip("There are bytes after the end of the gzip stream.")
+
+
+def gunzip(data: bytes, *, limit: int = limits.MAX_INFLATED_SIZE) -> bytes:
+    """The whole of :func:`gunzip_pieces`."""
+    return b"".join(gunzip_pieces(data, limit=limit))
+
+
+def decode_base64(text: str) -> bytes:
+    """Strict base64 (RFC 4648, section 4): no white space, no other alphabet, right padding."""
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedBase64(f"The data is not valid base64: {error}.") from error
+
+
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """``body`` as the decoder's type.
+
+    NUL characters and lone surrogates are kept with a visible mark (``␀``, ``�``): databases and
+    terminals take neither, and dropping a finding for one would lose it.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidPayload(
+            "The document does not fit its schema.", errors=(_field_error(str(error)),)
+        ) from error
+    except RecursionError as error:
+        raise MalformedJson("The document is nested too deeply.") from error
+    except UnicodeDecodeError as error:
+        raise MalformedJson("The document is not valid UTF-8.") from error
+    except msgspec.DecodeError as error:
+        if "surrogate" in str(error) or "utf-16" in str(error):
+            repaired = _LONE_SURROGATE.sub(_keep_pairs, bytes(body))
+            if repaired != body:
+                return decode_json(repaired, decoder)
+        raise MalformedJson(f"The document is not valid JSON: {error}.") from error
+
+
+def visible(text: str) -> str:
+    """``text`` with NUL made visible."""
+    return text.replace("\x00", VISIBLE_NUL) if "\x00" in text else text
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """``body`` as a JSON object of any content."""
+    return decode_json(body, _OBJECT)
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+def _keep_pairs(match: re.Match[bytes]) -> bytes:
+    return match[1] + (match[2] or b"\\ufffd")
+
+
+def _field_error(message: str) -> FieldError:
+    place = _PLACE.search(message)
+    detail = message[: place.start()] if place else message
+    pointer = ""
+    if place:
+        steps = _STEP_IN_PATH.finditer(place["path"])
+        pointer = "".join(f"/{step['field'] or step['index'].replace('...', '*')}" for step in steps)
+    return FieldError(pointer=pointer, code="invalid", detail=detail)

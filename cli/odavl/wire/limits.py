@@ -1,0 +1,36 @@
+"""Bounds that both sides of the wire hold to. Sizes are bytes unless a name says otherwise."""
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+
+MAX_ENVELOPE_SIZE = 16 * MEBIBYTE
+"""Largest request body of ``POST /upload/{product}``, as it crosses the wire."""
+
+MAX_PAYLOAD_SIZE = 100 * MEBIBYTE
+"""Largest single payload, as it crosses the wire; larger ones travel in chunks."""
+
+MAX_INFLATED_SIZE = 1024 * MEBIBYTE
+"""Largest payload after decompression."""
+
+MAX_INLINE_INFLATED_SIZE = 1 * MEBIBYTE
+"""Largest decompressed payload that is ingested within the request; a larger one gets a job."""
+
+CHUNK_SIZE = 5 * MEBIBYTE
+MAX_CONCURRENCY = 4
+
+MAX_METADATA_SIZE = 64 * KIBIBYTE
+MAX_NESTING = 200
+"""Deepest nesting of arrays and objects in a JSON document."""
+
+MAX_LINE_NUMBER = 2**31 - 1
+"""Largest line or column: what a database integer holds."""
+
+MAX_PATH_LENGTH = 1024
+MAX_RULE_LENGTH = 200
+MAX_DETECTOR_LENGTH = 80
+MAX_MESSAGE_LENGTH = 4_000
+MAX_SNIPPET_LENGTH = 4_000
+MAX_FIX_LENGTH = 8_000
+MAX_URL_LENGTH = 2_000
+MAX_BRANCH_LENGTH = 255
+MAX_NAME_LENGTH = 100

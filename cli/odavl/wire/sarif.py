@@ -1,0 +1,213 @@
+"""The part of SARIF 2.1.0 (OASIS standard) that Insight reads, and writes.
+
+Unknown properties are ignored, as the standard asks of a consumer; every property here is optional
+where the standard's schema makes it so. Section numbers are those of the standard.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from odavl.wire import limits
+
+Level = Literal["none", "note", "warning", "error"]
+Index = Annotated[int, Meta(ge=-1)]
+Position = Annotated[int, Meta(ge=0, le=limits.MAX_LINE_NUMBER)]
+
+
+class _Part(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Message(_Part):
+    """§3.11: a text, or the id of one in the rule's ``messageStrings`` with its arguments."""
+
+    text: str | None = None
+    markdown: str | None = None
+    id: str | None = None
+    arguments: list[str] = msgspec.field(default_factory=list)
+
+
+class ArtifactLocation(_Part):
+    """§3.4."""
+
+    uri: str | None = None
+    uri_base_id: str | None = None
+    index: Index = -1
+
+
+class ArtifactContent(_Part):
+    """§3.3."""
+
+    text: str | None = None
+
+
+class Region(_Part):
+    """§3.30; lines and columns are 1-based."""
+
+    start_line: Position | None = None
+    start_column: Position | None = None
+    end_line: Position | None = None
+    end_column: Position | None = None
+    snippet: ArtifactContent | None = None
+
+
+class PhysicalLocation(_Part):
+    """§3.29."""
+
+    artifact_location: ArtifactLocation = msgspec.field(default_factory=ArtifactLocation)
+    region: Region | None = None
+    context_region: Region | None = None
+
+
+class Location(_Part):
+    """§3.28."""
+
+    physical_location: PhysicalLocation | None = None
+
+
+class Suppression(_Part):
+    """§3.35; one whose status is ``rejected`` or ``underReview`` suppresses nothing."""
+
+    kind: str = ""
+    status: str = "accepted"
+    justification: str = ""
+
+
+class Replacement(_Part):
+    """§3.57."""
+
+    deleted_region: Region = msgspec.field(default_factory=Region)
+    inserted_content: ArtifactContent | None = None
+
+
+class ArtifactChange(_Part):
+    """§3.56."""
+
+    artifact_location: ArtifactLocation = msgspec.field(default_factory=ArtifactLocation)
+    replacements: list[Replacement] = msgspec.field(default_factory=list)
+
+
+class Fix(_Part):
+    """§3.55."""
+
+    description: Message | None = None
+    artifact_changes: list[ArtifactChange] = msgspec.field(default_factory=list)
+
+
+class RuleReference(_Part):
+    """§3.52, reportingDescriptorReference."""
+
+    id: str | None = None
+    index: Index = -1
+    tool_component: ToolComponentReference | None = None
+
+
+class ToolComponentReference(_Part):
+    """§3.54."""
+
+    name: str | None = None
+    index: Index = -1
+
+
+class Result(_Part):
+    """§3.27."""
+
+    message: Message = msgspec.field(default_factory=Message)
+    rule_id: str | None = None
+    rule_index: Index = -1
+    rule: RuleReference | None = None
+    level: Level | None = None
+    kind: str = "fail"
+    baseline_state: str | None = None
+    locations: list[Location] = msgspec.field(default_factory=list)
+    suppressions: list[Suppression] = msgspec.field(default_factory=list)
+    fixes: list[Fix] = msgspec.field(default_factory=list)
+    properties: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class Configuration(_Part):
+    """§3.50."""
+
+    level: Level | None = None
+
+
+class MessageString(_Part):
+    """§3.12."""
+
+    text: str = ""
+
+
+class RuleDescriptor(_Part):
+    """§3.49, reportingDescriptor."""
+
+    id: str = ""
+    name: str | None = None
+    help_uri: str | None = None
+    short_description: MessageString | None = None
+    full_description: MessageString | None = None
+    help: MessageString | None = None
+    message_strings: dict[str, MessageString] = msgspec.field(default_factory=dict)
+    default_configuration: Configuration | None = None
+    properties: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class ToolComponent(_Part):
+    """§3.19."""
+
+    name: str = ""
+    version: str | None = None
+    semantic_version: str | None = None
+    rules: list[RuleDescriptor] = msgspec.field(default_factory=list)
+
+
+class SarifTool(_Part):
+    """§3.18."""
+
+    driver: ToolComponent = msgspec.field(default_factory=ToolComponent)
+    extensions: list[ToolComponent] = msgspec.field(default_factory=list)
+
+
+class Artifact(_Part):
+    """§3.24."""
+
+    location: ArtifactLocation | None = None
+
+
+class Invocation(_Part):
+    """§3.20."""
+
+    execution_successful: bool = True
+
+
+class VersionControlDetails(_Part):
+    """§3.23."""
+
+    repository_uri: str | None = None
+    revision_id: str | None = None
+    branch: str | None = None
+    mapped_to: ArtifactLocation | None = None
+
+
+class SarifRun(_Part):
+    """§3.14; ``results`` None means that no scan took place."""
+
+    tool: SarifTool = msgspec.field(default_factory=SarifTool)
+    results: list[Result] | None = None
+    artifacts: list[Artifact] = msgspec.field(default_factory=list)
+    invocations: list[Invocation] = msgspec.field(default_factory=list)
+    original_uri_base_ids: dict[str, ArtifactLocation] = msgspec.field(default_factory=dict)
+    version_control_provenance: list[VersionControlDetails] = msgspec.field(default_factory=list)
+
+
+class SarifLog(_Part):
+    """§3.13."""
+
+    version: Literal["2.1.0"]
+    runs: list[SarifRun]
+
+
+SARIF_DECODER = msgspec.json.Decoder(SarifLog)
