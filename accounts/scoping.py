@@ -1,0 +1,51 @@
+"""Organization scoping by construction: no query without saying whose rows are meant.
+
+A model that belongs to an organization inherits from :class:`OrganizationScoped`.
+``Model.objects`` has one way in, :meth:`OrganizationManager.for_organization`; everything else on
+it raises :class:`UnscopedQueryError`. Work that rightly looks across organizations (clean-up,
+key look-up, workers) says so by name: ``Model.across_organizations``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from accounts.models import Organization
+
+ModelT = TypeVar("ModelT", bound=models.Model)
+
+
+class UnscopedQueryError(TypeError):
+    """``Model.objects`` was used without an organization."""
+
+
+class OrganizationManager(models.Manager[ModelT], Generic[ModelT]):
+    def get_queryset(self) -> NoReturn:
+        name = self.model.__name__
+        raise UnscopedQueryError(
+            f"{name}.objects.for_organization(organization) is the way to {name} rows; "
+            f"{name}.across_organizations is for work that belongs to no organization."
+        )
+
+    def for_organization(self, organization: Organization) -> models.QuerySet[ModelT]:
+        """The rows of one organization."""
+        lookup: str = getattr(self.model, "ORGANIZATION_LOOKUP", "organization")
+        rows: models.QuerySet[ModelT] = models.QuerySet(self.model, using=self._db)
+        return rows.filter(**{lookup: organization})
+
+
+class OrganizationScoped(models.Model):
+    """Base of every model whose rows belong to one organization."""
+
+    ORGANIZATION_LOOKUP: ClassVar[str] = "organization"
+
+    # First, so that Django itself (related managers, deletion, the admin) works with it.
+    across_organizations: ClassVar[models.Manager] = models.Manager()
+    objects: ClassVar[OrganizationManager] = OrganizationManager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "across_organizations"

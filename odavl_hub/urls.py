@@ -1,0 +1,21 @@
+"""Every address of the hub: the API outside of any language, the pages under one."""
+
+from __future__ import annotations
+
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("accounts.urls_api")),
+    path("api/v1/", include("uploads.urls")),
+    path("api/v1/", include("insight.urls_api")),
+    path("", include("odavl_hub.urls_operations")),
+]
+
+urlpatterns += i18n_patterns(
+    path("operate/", admin.site.urls),
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("dashboard.urls")),
+    path("<slug:organization_slug>/", include("insight.urls")),
+)
