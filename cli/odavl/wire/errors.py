@@ -5,6 +5,8 @@
     OdavlError
     ├── UsageError            exit 2   the command line or its configuration is wrong
     ├── InternalError         exit 2   a defect of ours
+    ├── LocalStorageFailed    exit 2   this machine's disk: full, read-only, not a regular file
+    │   └── QueueFull                  the offline queue is at its limit
     ├── TransientError        exit 3   worth trying again: time-outs, 429 rates, 5xx, no network
     │   ├── HubUnreachable             no connection, or no answer in time
     │   ├── NotTheHub                  something answered that is not a hub (captive portal, proxy)
@@ -95,6 +97,16 @@ class UsageError(OdavlError):
 
 class InternalError(OdavlError):
     pass
+
+
+class LocalStorageFailed(OdavlError):
+    code = "local_storage_failed"
+    title = "A file on this machine cannot be read or written"
+
+
+class QueueFull(LocalStorageFailed):
+    code = "queue_full"
+    title = "The offline queue is full"
 
 
 class TransientError(OdavlError):
