@@ -1,0 +1,1 @@
+"""The way to the hub: transport, credentials, uploads and the offline queue."""

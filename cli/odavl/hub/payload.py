@@ -1,0 +1,100 @@
+"""A payload made ready for the wire: hashed, gzipped, out of memory where it is large."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from odavl.wire import limits
+from odavl.wire.errors import LocalStorageFailed, PayloadTooLarge, UsageError
+
+IN_MEMORY = 4 * limits.MEBIBYTE
+"""What a ready payload may take in memory; a larger one lies in a temporary file."""
+
+GZIP = "gzip"
+IDENTITY = "identity"
+_PIECE = 256 * limits.KIBIBYTE
+_ALREADY_COMPRESSED = frozenset({"screenshot"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """``body`` is a seekable file of ``body_size`` bytes as they cross the wire.
+
+    ``size`` and ``sha256`` are those of the payload itself, before gzip.
+    """
+
+    body: IO[bytes]
+    body_size: int
+    encoding: str
+    size: int
+    sha256: str
+
+    def read(self) -> bytes:
+        """The body as it crosses the wire."""
+        self.body.seek(0)
+        return self.body.read()
+
+
+@contextmanager
+def prepared(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
+    """``source`` as a :class:`Payload`, closed afterwards.
+
+    Raises :class:`UsageError` where a path is no regular file, :class:`LocalStorageFailed` where it
+    cannot be read, :class:`PayloadTooLarge` for more than a hub may take.
+    """
+    encoding = IDENTITY if upload_type in _ALREADY_COMPRESSED else GZIP
+    with (
+        _opened(source) as reading,
+        tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing,
+    ):
+        try:
+            size, sha256 = _copy_encoded(reading, writing, encoding)
+        except OSError as error:
+            raise LocalStorageFailed(
+                f"The payload cannot be made ready: {error.strerror}."
+            ) from error
+        yield Payload(
+            body=writing, body_size=writing.tell(), encoding=encoding, size=size, sha256=sha256
+        )
+
+
+def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tuple[int, str]:
+    """Size and SHA-256 (hex) of what was read."""
+    digest = hashlib.sha256()
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    size = 0
+    while piece := reading.read(_PIECE):
+        size += len(piece)
+        if size > limits.MAX_INFLATED_SIZE:
+            raise PayloadTooLarge(f"The payload is larger than {limits.MAX_INFLATED_SIZE} bytes.")
+        digest.update(piece)
+        writing.write(compressor.compress(piece) if encoding == GZIP else piece)
+    if encoding == GZIP:
+        writing.write(compressor.flush())
+    return size, digest.hexdigest()
+
+
+@contextmanager
+def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer that never comes.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise LocalStorageFailed(f"{source} cannot be read: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UsageError(f"{source} is not a regular file.")
+        yield file

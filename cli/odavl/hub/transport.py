@@ -1,0 +1,298 @@
+"""One HTTP client for the hub: addresses, credentials, time-outs, retries, and honest errors.
+
+Whatever is not a hub's answer (a proxy's page, a captive portal, a redirect to somebody else) is an
+error here, so that nobody above can take it for success.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import IO, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import msgspec
+
+from odavl import __version__
+from odavl.hub.retry import RetryPolicy, parse_retry_after
+from odavl.wire import limits
+from odavl.wire.errors import (
+    HubUnreachable,
+    NotTheHub,
+    OdavlError,
+    ServiceUnavailable,
+)
+from odavl.wire.problem import CONTENT_TYPE, class_for_status, decode_problem, rebuild_error
+
+API_PREFIX = "/api/v1"
+LARGEST_ANSWER = 64 * limits.MEBIBYTE
+LONGEST_ANSWER = 120.0
+"""Seconds from an answer's first byte to its last."""
+
+_PIECE = 256 * limits.KIBIBYTE
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PROXY_FAULTS = frozenset({408, 429, 500, 502, 503, 504})
+_JSON_TYPES = frozenset({"application/json", CONTENT_TYPE})
+_LAST_REDIRECT = 3
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A hub's answer that is no error: JSON, or nothing for 204."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """The body as the decoder's type. Raises :class:`NotTheHub` where it does not fit."""
+        try:
+            return decoder.decode(self.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise NotTheHub(
+                f"The answer is not what a hub sends: {error}.",
+                hint="Check the address, and that client and hub are of like versions.",
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request. ``body`` may be bytes, or a seekable file of ``body_size`` bytes."""
+
+    method: str
+    path: str
+    body: bytes | IO[bytes] = b""
+    body_size: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    on_sent: Callable[[int], None] | None = None
+    """Told the bytes of the body that went out so far."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self.method in _SAFE_METHODS or "Idempotency-Key" in self.headers
+
+
+class HubClient:
+    """Calls to one hub. Use as a context manager; connections are kept while it is open."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        organization_id: str | None = None,
+        policy: RetryPolicy | None = None,
+        timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``address`` is ``scheme://host[:port][/prefix]``; ``timeout`` is seconds for one step."""
+        self.address = address
+        self.organization_id = organization_id
+        self.policy = policy or RetryPolicy()
+        self._token = token
+        self._sleep = sleep
+        self._origin = _origin(address)
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            follow_redirects=False,  # followed here, where the origin is looked at
+            headers={"User-Agent": f"odavl/{__version__}", "Accept": "application/json"},
+            # Loading the certificates takes longer than many a call; plain HTTP needs none.
+            verify=True
+            if address.startswith("https:")
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """``GET`` below the API's prefix."""
+        return self.send(Call(method="GET", path=path, query=query or {}))
+
+    def send_json(
+        self, method: str, path: str, document: object, *, idempotency_key: str | None = None
+    ) -> Answer:
+        """``document`` as a JSON body."""
+        headers = {"Content-Type": "application/json"}
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        return self.send(
+            Call(method=method, path=path, body=msgspec.json.encode(document), headers=headers)
+        )
+
+    def send(self, call: Call) -> Answer:
+        """The hub's answer. A transient failure of a repeatable call is tried again.
+
+        Raises the error that the hub told, :class:`HubUnreachable` or :class:`NotTheHub`.
+        """
+        attempt = 1
+        while True:
+            try:
+                return self._send_once(call)
+            except OdavlError as error:
+                pause = self.policy.pause(attempt, error.retry_after)
+                if not (error.retryable and call.repeatable) or pause is None:
+                    raise
+            self._sleep(pause)
+            attempt += 1
+
+    def url_of(self, path: str) -> str:
+        """The whole address of ``path``: one below the API, one from the root, or a whole one.
+
+        Raises :class:`NotTheHub` for a whole address of another origin.
+        """
+        if path.startswith(("http://", "https://")):
+            if _origin(path) != self._origin:
+                raise NotTheHub("The hub named an address of another origin.")
+            return path
+        if path.startswith("/api/"):
+            return self.address + path
+        return f"{self.address}{API_PREFIX}{path}"
+
+    def _send_once(self, call: Call) -> Answer:
+        request_id = uuid.uuid4().hex
+        url = self.url_of(call.path)
+        for _ in range(_LAST_REDIRECT + 1):
+            answer = self._exchange(call, url, request_id)
+            if answer.status not in _REDIRECTS:
+                return _judged(answer, request_id)
+            url = self._redirected(call, url, answer)
+        raise NotTheHub("The hub redirects in a circle.", request_id=request_id)
+
+    def _redirected(self, call: Call, url: str, answer: Answer) -> str:
+        target = urljoin(url, answer.headers.get("location", ""))
+        if _origin(target) != self._origin:
+            raise NotTheHub(
+                f"{self.address} redirects to another address ({_origin(target)}); "
+                "nothing was sent there.",
+                hint="If that is your hub, set ODAVL_CLOUD_API to it.",
+            )
+        if call.method != "GET" and answer.status not in {307, 308}:
+            raise NotTheHub(f"{self.address} answers {answer.status} where it should store.")
+        return target
+
+    def _exchange(self, call: Call, url: str, request_id: str) -> Answer:
+        headers = {**call.headers, "X-Request-Id": request_id}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if self.organization_id:
+            headers["X-Organization-Id"] = self.organization_id
+        content: bytes | Iterator[bytes] = b""
+        if isinstance(call.body, bytes):
+            content = call.body
+        else:
+            content = _pieces(call.body, call.on_sent)
+            headers["Content-Length"] = str(call.body_size)
+        try:
+            with self._client.stream(
+                call.method, url, content=content, headers=headers, params=dict(call.query) or None
+            ) as response:
+                return Answer(
+                    status=response.status_code,
+                    headers=dict(response.headers),
+                    body=_bounded_body(response),
+                )
+        except httpx.TransportError as error:
+            raise HubUnreachable(
+                f"The hub at {self.address} cannot be reached: {_reason(error)}.",
+                hint="Check that it runs and that the address is right (odavl doctor).",
+                request_id=request_id,
+            ) from error
+        except httpx.DecodingError as error:
+            raise NotTheHub("The answer cannot be decoded.", request_id=request_id) from error
+
+
+def _judged(answer: Answer, request_id: str) -> Answer:
+    """``answer`` where it is a hub's and no error; raises what it tells otherwise."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        if answer.status == HTTPStatus.NO_CONTENT or kind in _JSON_TYPES:
+            return answer
+        raise NotTheHub(
+            f"Something answered {answer.status} with {kind or 'no content type'}: not a hub.",
+            hint="A captive portal or a proxy may stand between; check the address.",
+            request_id=request_id,
+        )
+    wait = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
+    problem = decode_problem(answer.body) if kind in _JSON_TYPES else None
+    if problem is not None:
+        error = rebuild_error(problem, retry_after=wait)
+        error.request_id = error.request_id or answer.headers.get("x-request-id", request_id)
+        raise error
+    raise _foreign_error(answer.status, wait, request_id)
+
+
+def _foreign_error(status: int, wait: float | None, request_id: str) -> OdavlError:
+    """An error that no hub wrote: only what a proxy says about itself is believed."""
+    if status in _PROXY_FAULTS:
+        passing = class_for_status(status)
+        error_class = passing if passing.retryable else ServiceUnavailable
+        return error_class(
+            f"Something in front of the hub answered {status}.",
+            retry_after=wait,
+            request_id=request_id,
+        )
+    return NotTheHub(
+        f"Something answered {status} that is not a hub.",
+        hint="Check the address; a proxy may ask for a sign-in of its own.",
+        request_id=request_id,
+    )
+
+
+def _bounded_body(response: httpx.Response) -> bytes:
+    started = time.monotonic()
+    pieces: list[bytes] = []
+    size = 0
+    for piece in response.iter_bytes():
+        size += len(piece)
+        if size > LARGEST_ANSWER:
+            raise NotTheHub("The answer is larger than any a hub gives.")
+        if time.monotonic() - started > LONGEST_ANSWER:
+            raise HubUnreachable("The answer comes too slowly.")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _pieces(file: IO[bytes], on_sent: Callable[[int], None] | None) -> Iterator[bytes]:
+    file.seek(0)
+    sent = 0
+    while piece := file.read(_PIECE):
+        yield piece
+        sent += len(piece)
+        if on_sent:
+            on_sent(sent)
+
+
+def _origin(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it did not answer in time"
+    text = str(error).strip().rstrip(".")
+    return text or type(error).__name__

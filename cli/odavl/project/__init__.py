@@ -1,0 +1,1 @@
+"""What this machine knows about a project: its root, its configuration, Git, CI and its link."""
