@@ -1,0 +1,55 @@
+"""What every page's frame needs: icons, the organization and project switches, form fields."""
+
+from __future__ import annotations
+
+from django import template
+from django.db.models import QuerySet
+from django.forms import BoundField
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import Organization, Project, User
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """One icon of frontend/icons.json; without ``label`` it is an ornament to screen readers."""
+    address = f"{static('vendor/icons.svg')}#{name}"
+    if label:
+        return format_html(
+            '<svg class="icon icon-{}" role="img" aria-label="{}"><use href="{}"></use></svg>',
+            name,
+            label,
+            address,
+        )
+    return format_html(
+        '<svg class="icon icon-{}" aria-hidden="true"><use href="{}"></use></svg>', name, address
+    )
+
+
+@register.simple_tag
+def organizations_of(user: User) -> QuerySet[Organization]:
+    return user.organizations.order_by("name")
+
+
+@register.simple_tag
+def projects_of(organization: Organization) -> QuerySet[Project]:
+    projects: QuerySet[Project] = Project.objects.for_organization(organization)
+    return projects.order_by("name")
+
+
+@register.simple_tag
+def styled_field(field: BoundField) -> SafeString:
+    """A form field in the kit's classes, tied to its errors for screen readers."""
+    checkbox = getattr(field.field.widget, "input_type", "") == "checkbox"
+    classes = "form-check-input" if checkbox else "form-control"
+    attributes: dict[str, str | bool] = {"class": classes}
+    if field.errors:
+        attributes["class"] = f"{classes} is-invalid"
+        attributes["aria-describedby"] = f"{field.auto_id}_error"
+    # The label says what belongs here; a placeholder would vanish while writing.
+    attributes["placeholder"] = ""
+    return field.as_widget(attrs=attributes)
