@@ -9,6 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -43,9 +44,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(models.functions.Lower("email"), name="user_email_unique")
-        ]
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
 
     def __str__(self) -> str:
         return self.name or self.email
@@ -56,7 +55,9 @@ class Organization(models.Model):
     slug = models.SlugField(_("address"), max_length=limits.MAX_NAME_LENGTH, unique=True)
     name = models.CharField(_("name"), max_length=limits.MAX_NAME_LENGTH)
     created_at = models.DateTimeField(auto_now_add=True)
-    members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+    members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
+        User, through="Membership", related_name="organizations"
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -168,3 +169,29 @@ class AuditEvent(OrganizationScoped):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
+
+
+class IdempotencyRecord(OrganizationScoped):
+    """The answer to a POST with an ``Idempotency-Key``, kept so that it can be given again.
+
+    Written in the transaction that did the work: where there is a record, the work is done, and
+    where there is none, nothing of it is.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="idempotency_records"
+    )
+    key = models.CharField(max_length=limits.MAX_IDEMPOTENCY_KEY_LENGTH)
+    digest = models.CharField(max_length=64)
+    """SHA-256 (hex) of method, path and body: the same key must mean the same request."""
+    status = models.PositiveSmallIntegerField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "key"], name="idempotency_key_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.status}"

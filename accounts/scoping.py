@@ -8,7 +8,7 @@ key look-up, workers) says so by name: ``Model.across_organizations``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from django.db import models
 
@@ -43,8 +43,8 @@ class OrganizationScoped(models.Model):
     ORGANIZATION_LOOKUP: ClassVar[str] = "organization"
 
     # First, so that Django itself (related managers, deletion, the admin) works with it.
-    across_organizations: ClassVar[models.Manager] = models.Manager()
-    objects: ClassVar[OrganizationManager] = OrganizationManager()
+    across_organizations: ClassVar[models.Manager[Any]] = models.Manager()
+    objects: ClassVar[OrganizationManager[Any]] = OrganizationManager()
 
     class Meta:
         abstract = True

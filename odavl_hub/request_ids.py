@@ -1,4 +1,4 @@
-"""A request's id: taken from ``X-Request-Id`` or made here, given back, and put into every log line."""
+"""A request's id: from ``X-Request-Id`` or made here, given back, and put into every log line."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import logging
 import re
 import secrets
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts.request_context import (
+    RequestContext,
+    current_request,
+    enter_request,
+    leave_request,
+)
+
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def current_request_id() -> str:
     """The id of the request being answered, ``-`` outside of one."""
-    return _current.get()
+    return current_request().request_id
 
 
 class RequestIdMiddleware:
@@ -27,11 +32,11 @@ class RequestIdMiddleware:
         # A stranger's id goes into our logs, so only harmless characters are taken over.
         sent = request.headers.get("X-Request-Id", "")
         request_id = sent if _ACCEPTED.fullmatch(sent) else secrets.token_hex(8)
-        token = _current.set(request_id)
+        token = enter_request(RequestContext(request_id, request.META.get("REMOTE_ADDR") or None))
         try:
             response = self.get_response(request)
         finally:
-            _current.reset(token)
+            leave_request(token)
         response["X-Request-Id"] = request_id
         return response
 
@@ -40,5 +45,5 @@ class RequestIdFilter(logging.Filter):
     """Gives every record the attribute ``request_id``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _current.get()
+        record.request_id = current_request_id()
         return True

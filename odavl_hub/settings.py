@@ -3,6 +3,7 @@ environment (docs/settings.md lists it); `make run` fills in what is not given."
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,17 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
 ]
+if find_spec("django_linear_migrations"):
+    # For those who write migrations: two branches that both add one collide in a merge, not later.
+    INSTALLED_APPS.append("django_linear_migrations")
 MIDDLEWARE = [
     "odavl_hub.request_ids.RequestIdMiddleware",
+    "odavl_hub.api_frame.ApiFrameMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "odavl_hub.api_frame.PageLanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -128,6 +133,8 @@ CELERY_BROKER_URL = REDIS_URL
 
 # ── People ────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "accounts.User"
+# Addresses are unique whatever their case: an index over lower(email), which this check overlooks.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",
@@ -210,6 +217,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "odavl_hub.api_errors.handle",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "odavl_hub.rendering.JsonNegotiation",
+    "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

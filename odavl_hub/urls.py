@@ -19,3 +19,8 @@ urlpatterns += i18n_patterns(
     path("", include("dashboard.urls")),
     path("<slug:organization_slug>/", include("insight.urls")),
 )
+
+handler400 = "odavl_hub.api_errors.bad_request"
+handler403 = "odavl_hub.api_errors.permission_denied"
+handler404 = "odavl_hub.api_errors.not_found"
+handler500 = "odavl_hub.api_errors.server_error"

@@ -1,0 +1,105 @@
+"""``Authorization: Bearer odavl_…``: one query finds the key, its organization and its project."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.models import ApiKey, Project
+from accounts.principal import Principal, principal_of_key
+from odavl.wire.api_keys import is_well_formed
+from odavl.wire.errors import KeyExpired, KeyRevoked, NotAuthenticated, WrongScope
+
+_LAST_USED_STEP = timedelta(minutes=1)
+
+
+def digest_of_key(key: str) -> str:
+    """The HMAC-SHA256 under which a key is found again, 64 hex digits."""
+    return hmac.new(settings.API_KEY_PEPPER.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Sets ``request.user`` to a :class:`Principal` and ``request.auth`` to the :class:`ApiKey`."""
+
+    def authenticate(self, request: Request) -> tuple[Principal, ApiKey] | None:
+        """None without an ``Authorization`` header; raises for anything but a valid key."""
+        header = request.META.get("HTTP_AUTHORIZATION")
+        if header is None:
+            return None
+        key = _find(_bearer_token(header))
+        principal = principal_of_key(key, _project_meant(request, key))
+        _note_use(key)
+        request.organization = key.organization  # type: ignore[attr-defined]  # for pages and logs alike
+        return principal, key
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - the framework's signature
+        return 'Bearer realm="odavl"'
+
+
+def _bearer_token(header: str) -> str:
+    kind, _, token = header.partition(" ")
+    if kind.lower() != "bearer":
+        raise NotAuthenticated("The Authorization header must read “Bearer <API key>”.")
+    token = token.strip()
+    if not is_well_formed(token):
+        raise NotAuthenticated("That is no API key of ODAVL: mistyped or cut off.")
+    return token
+
+
+def _find(token: str) -> ApiKey:
+    # The key says which organization it belongs to, so this one look-up cannot be scoped.
+    rows = ApiKey.across_organizations.select_related("organization", "project", "created_by")
+    key: ApiKey | None = rows.filter(digest=digest_of_key(token)).first()
+    if key is None:
+        raise NotAuthenticated("The API key is not known here.")
+    if key.revoked_at is not None:
+        raise KeyRevoked("The API key was revoked.")
+    if key.expires_at is not None and key.expires_at <= timezone.now():
+        raise KeyExpired("The API key has expired.")
+    return key
+
+
+def _project_meant(request: Request, key: ApiKey) -> Project | None:
+    """The key's project, or the one that ``X-Project-Id`` narrows an organization's key to."""
+    organization_id = request.META.get("HTTP_X_ORGANIZATION_ID")
+    if organization_id and organization_id not in {str(key.organization_id), key.organization.slug}:
+        raise WrongScope("X-Organization-Id names another organization than the key's.")
+    project_id = request.META.get("HTTP_X_PROJECT_ID")
+    if not project_id:
+        return key.project
+    if key.project is not None:
+        if project_id not in {str(key.project_id), key.project.slug}:
+            raise WrongScope("X-Project-Id names another project than the key's.")
+        return key.project
+    found: Project | None = (
+        Project.objects.for_organization(key.organization).filter(named(project_id)).first()
+    )
+    if found is None:
+        raise WrongScope("X-Project-Id names no project of the key's organization.")
+    return found
+
+
+def named(id_or_slug: str) -> Q:
+    """The condition that finds a project by its id or its slug."""
+    try:
+        return Q(pk=uuid.UUID(id_or_slug))
+    except ValueError:
+        # No slug has a NUL, and PostgreSQL takes none in a question either.
+        return Q(slug=id_or_slug.replace("\x00", ""))
+
+
+def _note_use(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is not None and now - key.last_used_at < _LAST_USED_STEP:
+        return
+    # Conditional, so that many requests in the same moment write the row once.
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_STEP)
+    ApiKey.across_organizations.filter(stale, pk=key.pk).update(last_used_at=now)

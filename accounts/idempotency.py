@@ -1,0 +1,136 @@
+"""``Idempotency-Key``: the same request sent twice is done once and answered alike.
+
+The record of the answer is committed in the transaction that does the work. Hence an answer that
+is lost after the commit is given again, and a crash before it leaves the key free. Two at once are
+told apart by an advisory lock, which PostgreSQL drops with the transaction, however that ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from django.db import connection, transaction
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from accounts.models import IdempotencyRecord
+from accounts.principal import Principal
+from odavl.wire import limits
+from odavl.wire.errors import FieldError, IdempotencyMismatch, InProgress, MalformedRequest
+
+HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotent-Replayed"
+_SUCCESS = range(200, 300)
+_RETRY_SECONDS = 1.0
+
+
+class Answer(NamedTuple):
+    """``body`` is the JSON that was, or is now, sent."""
+
+    status: int
+    body: bytes
+    replayed: bool
+
+
+class Seal(Protocol):
+    """Hides a kept body that holds a secret; :meth:`open` raises ``ValueError`` for a stranger."""
+
+    def close(self, body: bytes) -> bytes: ...
+
+    def open(self, sealed: bytes) -> bytes: ...
+
+
+def key_of(request: Request | HttpRequest) -> str | None:
+    """The header's value, None without one; :class:`MalformedRequest` for an unusable one."""
+    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    if not 0 < len(key) <= limits.MAX_IDEMPOTENCY_KEY_LENGTH or not key.isprintable():
+        raise MalformedRequest(
+            f"{HEADER} must have 1 to {limits.MAX_IDEMPOTENCY_KEY_LENGTH} printable characters.",
+            errors=(FieldError(f"/headers/{HEADER}", "invalid", "empty, too long or unprintable"),),
+        )
+    return key
+
+
+def digest_of(request: Request | HttpRequest) -> str:
+    """What must be equal for a key to mean the same request: method, path and body. Hex."""
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    digest.update(request.body)
+    return digest.hexdigest()
+
+
+def run_once(
+    principal: Principal,
+    key: str | None,
+    digest: str,
+    make_answer: Callable[[], tuple[int, bytes]],
+    *,
+    seal: Seal | None = None,
+) -> Answer:
+    """``make_answer()``, or what it answered the first time this ``key`` came.
+
+    ``make_answer`` returns status and JSON body; it runs inside a transaction of its own, which an
+    exception rolls back. Only 2xx answers are kept. Without a key nothing is kept.
+
+    Raises :class:`InProgress` while the first request still runs and :class:`IdempotencyMismatch`
+    where ``digest`` differs from the first one's.
+    """
+    with transaction.atomic():
+        if key is None:
+            return Answer(*make_answer(), replayed=False)
+        if not _lock(principal, key):
+            raise InProgress(
+                "The first request with this Idempotency-Key is still under way.",
+                retry_after=_RETRY_SECONDS,
+            )
+        kept = _kept(principal, key, digest, seal)
+        if kept is not None:
+            return kept
+        status, body = make_answer()
+        if status in _SUCCESS:
+            IdempotencyRecord.objects.for_organization(principal.organization).create(
+                organization=principal.organization,
+                key=key,
+                digest=digest,
+                status=status,
+                body=seal.close(body) if seal else body,
+            )
+        return Answer(status, body, replayed=False)
+
+
+def forget_records(*, older_than: datetime) -> int:
+    """Drop what was kept before ``older_than``, for all organizations; how many records went."""
+    count, _ = IdempotencyRecord.across_organizations.filter(created_at__lt=older_than).delete()
+    return count
+
+
+def _lock(principal: Principal, key: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"idempotency:{principal.organization.pk}:{key}"],
+        )
+        (locked,) = cursor.fetchone()
+    return bool(locked)
+
+
+def _kept(principal: Principal, key: str, digest: str, seal: Seal | None) -> Answer | None:
+    rows = IdempotencyRecord.objects.for_organization(principal.organization)
+    record = rows.filter(key=key).first()
+    if record is None:
+        return None
+    if record.digest != digest:
+        raise IdempotencyMismatch("This Idempotency-Key came first with another request.")
+    body = bytes(record.body)
+    if seal is not None:
+        try:
+            body = seal.open(body)
+        except ValueError as error:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key came first with other credentials."
+            ) from error
+    return Answer(record.status, body, replayed=True)

@@ -1,0 +1,77 @@
+"""Who is asking: what authentication found out, in one object that everything else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accounts.roles import scopes_of_role
+from odavl.wire.errors import MissingScope, NotAuthenticated
+from odavl.wire.scopes import implied
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from rest_framework.request import Request
+
+    from accounts.models import ApiKey, Membership, Organization, Project, User
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An API key or a member, and the organization it acts in.
+
+    ``project`` is the one project it is held to, None where it may see them all. ``scopes`` holds
+    implied scopes too, so that membership in it is the whole test.
+    """
+
+    organization: Organization
+    project: Project | None
+    user: User | None
+    key: ApiKey | None
+    scopes: frozenset[str]
+    key_project: Project | None = None
+    """The project that the key itself is bound to; ``project`` may be narrower by a header."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """What Django REST framework asks of a user."""
+        return True
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise :class:`MissingScope` unless ``scope`` is granted."""
+        if scope not in self.scopes:
+            raise MissingScope(f"This needs the scope {scope}.")
+
+
+def principal_of_key(key: ApiKey, project: Project | None) -> Principal:
+    """``key`` with its related rows loaded; ``project`` as narrowed by the request."""
+    return Principal(
+        organization=key.organization,
+        project=project,
+        user=key.created_by,
+        key=key,
+        scopes=implied(key.scopes),
+        key_project=key.project,
+    )
+
+
+def principal_of_member(membership: Membership) -> Principal:
+    """A person in the browser; the role says what they may do."""
+    return Principal(
+        organization=membership.organization,
+        project=None,
+        user=membership.user,
+        key=None,
+        scopes=scopes_of_role(membership.role),
+    )
+
+
+def principal_of(request: Request | HttpRequest) -> Principal:
+    """The principal of an authenticated API request; :class:`NotAuthenticated` without one."""
+    user = getattr(request, "user", None)
+    if isinstance(user, Principal):
+        return user
+    raise NotAuthenticated("This needs an API key.")
