@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -66,6 +66,18 @@ def prepared(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
         yield Payload(
             body=writing, body_size=writing.tell(), encoding=encoding, size=size, sha256=sha256
         )
+
+
+@contextmanager
+def without_gzip(payload: Payload) -> Iterator[Payload]:
+    """``payload`` inflated again, for a hub that takes no gzip."""
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
+        payload.body.seek(0)
+        while piece := payload.body.read(_PIECE):
+            writing.write(inflater.decompress(piece))
+        writing.write(inflater.flush())
+        yield replace(payload, body=writing, body_size=writing.tell(), encoding=IDENTITY)
 
 
 def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tuple[int, str]:

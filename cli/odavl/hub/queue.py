@@ -78,6 +78,17 @@ class QueueContent:
     unreadable: list[str] = field(default_factory=list)
 
 
+_KINDS = {
+    "id": str,
+    "product": str,
+    "type": str,
+    "metadata": dict,
+    "hub": str,
+    "idempotencyKey": str,
+    "bodySize": int,
+    "attempts": int,
+    "createdAt": str,
+}
 _FIELDS = {item.name for item in fields(QueuedUpload)}
 
 
@@ -277,7 +288,7 @@ class UploadQueue:
             ) from error
 
 
-class _Unreadable(Exception):  # noqa: N818 - not an error to a person: the item is set aside
+class _Unreadable(Exception):
     """An item that is damaged, or written by a newer version."""
 
 
@@ -301,7 +312,12 @@ def with_failure(
         attempts=item.attempts + (state != "held"),
         lastAttemptAt=timestamp(),
         nextAttemptAt=timestamp(next_attempt_at) if next_attempt_at else None,
-        lastError={"code": error.code, "detail": error.detail, "retryable": error.retryable},
+        lastError={
+            "code": error.code,
+            "detail": error.detail,
+            "retryable": error.retryable,
+            "retryAfter": error.retry_after,
+        },
     )
 
 
@@ -315,21 +331,13 @@ def state_of(error: OdavlError) -> State:
 def _item_of(entry: object) -> QueuedUpload:
     if not isinstance(entry, dict) or entry.get("version") != VERSION:
         raise _Unreadable
+    kinds_fit = all(isinstance(entry.get(key), kind) for key, kind in _KINDS.items())
+    if not kinds_fit or entry.get("state") not in _STATES:
+        raise _Unreadable
     try:
-        item = QueuedUpload(**{key: entry[key] for key in entry.keys() & _FIELDS})
+        return QueuedUpload(**{key: entry[key] for key in entry.keys() & _FIELDS})
     except TypeError as error:
         raise _Unreadable from error
-    sound = (
-        item.state in _STATES
-        and isinstance(item.metadata, dict)
-        and isinstance(item.bodySize, int)
-        and isinstance(item.attempts, int)
-        and isinstance(item.createdAt, str)
-        and isinstance(item.hub, str)
-    )
-    if not sound:
-        raise _Unreadable
-    return item
 
 
 def _full(why: str) -> QueueFull:

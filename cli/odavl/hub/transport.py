@@ -155,6 +155,10 @@ class HubClient:
             self._sleep(pause)
             attempt += 1
 
+    def pause(self, seconds: float) -> None:
+        """Wait between two looks at work that goes on at the hub."""
+        self._sleep(seconds)
+
     def url_of(self, path: str) -> str:
         """The whole address of ``path``: one below the API, one from the root, or a whole one.
 
@@ -191,11 +195,12 @@ class HubClient:
         return target
 
     def _exchange(self, call: Call, url: str, request_id: str) -> Answer:
-        headers = {**call.headers, "X-Request-Id": request_id}
+        headers = {"X-Request-Id": request_id}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if self.organization_id:
             headers["X-Organization-Id"] = self.organization_id
+        headers.update(call.headers)
         content: bytes | Iterator[bytes] = b""
         if isinstance(call.body, bytes):
             content = call.body

@@ -1,0 +1,197 @@
+"""``upload``: to the hub, or into the queue; what is said about it is what happened."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from odavl.hub.delivery import Progress, Shipment, deliver, upload_options
+from odavl.hub.payload import prepared
+from odavl.hub.queue import (
+    QueuedUpload,
+    UploadQueue,
+    new_item_id,
+    state_of,
+    timestamp,
+    with_failure,
+)
+from odavl.hub.queue_run import PAUSES, process_queue
+from odavl.hub.transport import HubClient
+from odavl.wire.envelope import Product, UploadMetadata
+from odavl.wire.errors import (
+    HeldError,
+    LocalStorageFailed,
+    NotAuthenticated,
+    OdavlError,
+    RefusedError,
+    TransientError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """The hub to upload to, and with what. ``token`` None: nobody is signed in, so it is held."""
+
+    address: str
+    token: str | None
+    organization_id: str | None
+    home: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadResult:
+    """What became of one upload.
+
+    ``stored``: the hub has it, and its run can be read; ``processing``: the hub has it and is
+    taking it in; ``queued`` and ``held``: it lies in the offline queue; ``refused``: it was not
+    taken and will not be.
+    """
+
+    state: Literal["stored", "processing", "queued", "held", "refused"]
+    upload_id: str | None = None
+    run_id: str | None = None
+    url: str | None = None
+    error: OdavlError | None = None
+    queued: bool = False
+    sent_before: int = 0
+    """How many queued uploads went out first."""
+
+    @property
+    def success(self) -> bool:
+        return self.state in {"stored", "processing"}
+
+    @property
+    def retryable(self) -> bool:
+        return self.error is not None and self.error.retryable
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.error is None else self.error.exit_code
+
+    def document(self) -> dict[str, Any]:
+        """The result for machines."""
+        error = self.error
+        return {
+            "success": self.success,
+            "state": self.state,
+            "uploadId": self.upload_id,
+            "runId": self.run_id,
+            "url": self.url,
+            "error": {"code": error.code, "detail": error.detail} if error else None,
+            "retryable": self.retryable,
+            "queued": self.queued,
+        }
+
+
+def upload(
+    destination: Destination,
+    product: Product,
+    upload_type: str,
+    payload: bytes | Path,
+    *,
+    metadata: UploadMetadata,
+    source: Path | None = None,
+    silent: bool = False,
+    wait: bool = True,
+    on_progress: Progress | None = None,
+) -> UploadResult:
+    """Send ``payload``, and what is queued before it; what cannot be sent now is queued.
+
+    ``source`` is the file that a person knows the payload by. Ctrl-C queues as well. A payload that
+    the hub refuses is not queued, except for a ``silent`` upload, whose refusal nobody would see.
+    Raises :class:`LocalStorageFailed` where it could neither be sent nor queued.
+    """
+    with prepared(payload, upload_type) as ready:
+        shipment = Shipment(
+            product=product,
+            type=upload_type,
+            payload=ready,
+            metadata=metadata,
+            idempotency_key=uuid.uuid4().hex,
+            organization_id=destination.organization_id,
+        )
+        try:
+            return _sent(destination, shipment, wait=wait, on_progress=on_progress)
+        except (TransientError, HeldError, RefusedError) as error:
+            failure: OdavlError = error
+        except KeyboardInterrupt:
+            failure = TransientError("The upload was interrupted.")
+        state = state_of(failure)
+        if state == "refused" and not silent:
+            return UploadResult(state=state, error=failure)
+        shown = source or (payload if isinstance(payload, Path) else None)
+        _queue(destination, shipment, failure, shown)
+        return UploadResult(state=state, error=failure, queued=True)
+
+
+def _sent(
+    destination: Destination, shipment: Shipment, *, wait: bool, on_progress: Progress | None
+) -> UploadResult:
+    if destination.token is None:
+        raise NotAuthenticated(
+            f"Nobody is signed in to {destination.address}.", hint="Run: odavl login --token -"
+        )
+    client = HubClient(
+        destination.address,
+        token=destination.token,
+        organization_id=destination.organization_id,
+    )
+    with client:
+        options = upload_options(client)
+        before = _drained(destination, client)
+        delivery = deliver(client, shipment, options, wait=wait, on_progress=on_progress)
+    return UploadResult(
+        state=delivery.state,
+        upload_id=delivery.upload_id,
+        run_id=delivery.run_id,
+        url=delivery.url,
+        sent_before=before,
+    )
+
+
+def _drained(destination: Destination, client: HubClient) -> int:
+    """How many queued uploads went out; a queue that cannot be read must not hinder this one."""
+    try:
+        report = process_queue(UploadQueue(destination.home), client, rounds=1, wait=False)
+    except LocalStorageFailed:
+        return 0
+    return report.succeeded
+
+
+def _queue(
+    destination: Destination, shipment: Shipment, error: OdavlError, source: Path | None
+) -> None:
+    queue = UploadQueue(destination.home)
+    item = _item(destination, shipment)
+    shown = source.absolute() if source else queue.blob_path(item)
+    moment = datetime.now(UTC) + timedelta(seconds=error.retry_after or PAUSES[0])
+    failed = with_failure(
+        replace(item, filePath=str(shown)),
+        error,
+        next_attempt_at=moment if error.retryable else None,
+    )
+    queue.add(failed, shipment.payload.body)
+
+
+def _item(destination: Destination, shipment: Shipment) -> QueuedUpload:
+    payload = shipment.payload
+    return QueuedUpload(
+        id=new_item_id(),
+        product=shipment.product,
+        type=shipment.type,
+        filePath="",
+        metadata=msgspec.to_builtins(shipment.metadata),
+        hub=destination.address,
+        organizationId=destination.organization_id,
+        idempotencyKey=shipment.idempotency_key,
+        encoding=payload.encoding,
+        size=payload.size,
+        bodySize=payload.body_size,
+        sha256=payload.sha256,
+        createdAt=timestamp(),
+    )
