@@ -129,7 +129,24 @@ CACHES = {
         "LOCATION": "odavl_cache",
     }
 }
+
+# ── Jobs ──────────────────────────────────────────────────────────────────────
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "queue_order_strategy": "priority",
+    "priority_steps": [0, 3, 6, 9],
+    # A dead broker costs the request that enqueues this long at most; the relay sends later.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 30,
+}
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_TIMEZONE = "UTC"
 
 # ── People ────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "accounts.User"

@@ -1,0 +1,141 @@
+"""A worker's hold on a job: taken by a conditional UPDATE, kept by a heartbeat, fenced."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Coalesce, Now
+
+from jobs.models import Job, State
+
+LEASE = timedelta(seconds=30)
+HEARTBEAT = timedelta(seconds=8)
+
+
+class LeaseLostError(Exception):
+    """Somebody else has the job now, or it was paused or cancelled: write nothing more."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """One attempt at one job. ``fence`` is the number that no other attempt has."""
+
+    job: Job
+    fence: int
+    finished: bool = field(default=False)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        payload: dict[str, Any] = self.job.payload
+        return payload
+
+    def heartbeat(self) -> bool:
+        """Extend the lease; False when it is gone. Skips (True) while a guard holds the row."""
+        with transaction.atomic():
+            row = self._held().select_for_update(skip_locked=True).values_list("id").first()
+            if row is not None:
+                self._held().update(heartbeat_at=Now(), lease_expires_at=lease_end())
+                return True
+        return self._held().exists()
+
+    def progress(self, percent: int) -> None:
+        """Show ``percent`` (0 to 100). Raises :class:`LeaseLostError`."""
+        bounded = max(0, min(100, percent))
+        self._write(progress=bounded, heartbeat_at=Now(), lease_expires_at=lease_end())
+
+    def guard(self) -> None:
+        """Hold the job's row until the end of the handler's own transaction.
+
+        To be called last in it: from here on nobody can take the job away before the commit, so
+        a worker that slept past its lease either still has the job or writes nothing.
+        Raises :class:`LeaseLostError`, and :class:`RuntimeError` outside of a transaction.
+        """
+        if not connection.in_atomic_block:
+            raise RuntimeError("Claim.guard() protects a transaction, and there is none.")
+        self._write(heartbeat_at=Now(), lease_expires_at=lease_end())
+
+    def complete(self) -> None:
+        """Note success: within the handler's transaction, its work is done exactly once."""
+        self._write(
+            state=State.COMPLETED,
+            progress=100,
+            error=None,
+            finished_at=Now(),
+            lease_expires_at=None,
+        )
+        self.finished = True
+
+    def fail(self, problem: dict[str, Any], *, retry_after: timedelta | None) -> None:
+        """Note a failed attempt: for good, or (``retry_after``) to be tried again then."""
+        if retry_after is None:
+            self._write(state=State.FAILED, error=problem, finished_at=Now(), lease_expires_at=None)
+        else:
+            self._write(
+                state=State.DELAYED,
+                error=problem,
+                run_at=Now() + Value(retry_after, output_field=DurationField()),
+                message_sent_at=None,
+                lease_expires_at=None,
+            )
+        self.finished = True
+
+    def _held(self) -> QuerySet[Job]:
+        rows: QuerySet[Job] = Job.across_organizations.filter(
+            id=self.job.id, fence=self.fence, state=State.ACTIVE
+        )
+        return rows
+
+    def _write(self, **values: Any) -> None:
+        # The count tells whether the lease was still ours: the condition is part of the write.
+        if not self._held().update(**values):
+            raise LeaseLostError(f"{self.job} was taken away from this worker.")
+
+
+def claim(job_id: uuid.UUID | str) -> Claim | None:
+    """Take the job if it is there to be taken: waiting, or delayed and due.
+
+    One whose lease has expired is first given back by the relay, which counts such losses.
+
+    Of many who try at once exactly one gets it; the others get None.
+    """
+    with transaction.atomic():
+        # One UPDATE whose WHERE is evaluated again under the row's lock; its count says who won.
+        won = (
+            Job.across_organizations.filter(takeable(), id=job_id)
+            .filter(attempts__lte=F("max_retries"))
+            .update(
+                state=State.ACTIVE,
+                fence=F("fence") + 1,
+                attempts=F("attempts") + 1,
+                started_at=Coalesce(F("started_at"), Now()),
+                heartbeat_at=Now(),
+                lease_expires_at=lease_end(),
+            )
+        )
+        if not won:
+            return None
+        job = Job.across_organizations.select_related("organization").get(id=job_id)
+    return Claim(job=job, fence=job.fence)
+
+
+def takeable() -> Q:
+    """Which jobs a worker may take now, by the database's clock."""
+    return Q(state__in=[State.WAITING, State.DELAYED], run_at__lte=Now())
+
+
+def expired() -> Q:
+    """Active jobs whose worker has not been heard of for a lease."""
+    return Q(state=State.ACTIVE, lease_expires_at__lt=Now())
+
+
+def lease_end() -> ExpressionWrapper[CombinedExpression]:
+    return ExpressionWrapper(
+        Now() + Value(LEASE, output_field=DurationField()),
+        output_field=DateTimeField(),
+    )

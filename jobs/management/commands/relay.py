@@ -1,0 +1,35 @@
+"""``manage.py relay``: sends lost messages, wakes delayed jobs, runs periodic tasks."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+
+from jobs import relay
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Sends lost messages, wakes delayed jobs and runs periodic tasks; may run twice."
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        stopped = threading.Event()
+
+        def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
+            stopped.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        while not stopped.wait(relay.INTERVAL.total_seconds()):
+            try:
+                relay.relay_once()
+            except DatabaseError:
+                logger.warning("the database is away; the relay waits for it", exc_info=True)
+                connection.close()

@@ -1,0 +1,61 @@
+"""Messages about jobs: what is sent to the broker, and how many wait there."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import kombu
+from amqp.exceptions import ChannelError
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from jobs.models import Job, Priority, State
+
+logger = logging.getLogger(__name__)
+
+TASK = "jobs.run"
+CONNECT_SECONDS = 2
+# The broker's steps (CELERY_BROKER_TRANSPORT_OPTIONS), where 0 goes first.
+_BROKER_PRIORITY = {Priority.CRITICAL: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+GRACE_SECONDS = 10
+"""Between asking a handler to stop and killing its process."""
+
+
+def send(job: Job) -> bool:
+    """Tell the workers of its queue about ``job``; False when the broker is away.
+
+    Never raises for that: the row is committed, and the relay sends the message later.
+    """
+    limit = math.ceil(job.timeout.total_seconds())
+    try:
+        current_app.send_task(
+            TASK,
+            args=[str(job.id)],
+            queue=job.queue,
+            retry=False,
+            ignore_result=True,
+            soft_time_limit=limit,
+            time_limit=limit + GRACE_SECONDS,
+            priority=_BROKER_PRIORITY[Priority(job.priority)],
+        )
+    except (OperationalError, OSError) as error:
+        logger.warning("job %s waits for the relay, the broker is away: %s", job.id, error)
+        Job.across_organizations.filter(id=job.id, state=State.WAITING).update(message_sent_at=None)
+        return False
+    return True
+
+
+def waiting_messages(queue: str) -> int | None:
+    """How many messages lie in ``queue``; None when the broker is away."""
+    try:
+        with current_app.connection_for_read(connect_timeout=CONNECT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
+            bound = kombu.Queue(queue, channel=connection.default_channel)
+            declared: Any = bound.queue_declare(passive=True)  # typed as its name alone
+            return int(declared.message_count)
+    except ChannelError:
+        return 0  # Redis keeps no empty lists
+    except (OperationalError, OSError):
+        return None
