@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from django.db import connection, transaction
 from django.http import HttpRequest
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from accounts.models import IdempotencyRecord
-from accounts.principal import Principal
+from accounts.principal import Principal, principal_of
 from odavl.wire import limits
 from odavl.wire.errors import FieldError, IdempotencyMismatch, InProgress, MalformedRequest
 
@@ -100,6 +102,25 @@ def run_once(
                 body=seal.close(body) if seal else body,
             )
         return Answer(status, body, replayed=False)
+
+
+def respond_once(
+    request: Request,
+    make: Callable[[], tuple[int, Any]],
+    *,
+    seal: Seal | None = None,
+) -> Response:
+    """:func:`run_once` for a view: ``make`` returns the status and a wire struct."""
+
+    def make_answer() -> tuple[int, bytes]:
+        status, body = make()
+        return status, msgspec.json.encode(body)
+
+    key = key_of(request)
+    digest = digest_of(request) if key else ""
+    answer = run_once(principal_of(request), key, digest, make_answer, seal=seal)
+    headers = {REPLAYED_HEADER: "true"} if answer.replayed else None
+    return Response(answer.body, status=answer.status, headers=headers)
 
 
 def forget_records(*, older_than: datetime) -> int:

@@ -1,0 +1,71 @@
+"""What accounts read, always as somebody: nothing of another organization can be found here."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import QuerySet
+
+from accounts.authentication import named
+from accounts.models import ApiKey, AuditEvent, Membership, Organization, Project, User
+from accounts.principal import Principal
+from odavl.wire.errors import NotFound, WrongScope
+
+
+def projects_of(principal: Principal, *, whole_organization: bool = False) -> QuerySet[Project]:
+    """The projects that ``principal`` sees: its own one, or its organization's.
+
+    ``whole_organization`` is for telling a foreign project from one that the key is not bound to.
+    """
+    rows: QuerySet[Project] = Project.objects.for_organization(principal.organization)
+    if principal.project is not None and not whole_organization:
+        rows = rows.filter(pk=principal.project.pk)
+    return rows.select_related("organization")
+
+
+def project_of(
+    principal: Principal, id_or_slug: str, *, among: QuerySet[Project] | None = None
+) -> Project:
+    """One project; :class:`NotFound` for what is not there or not theirs to see."""
+    rows = projects_of(principal) if among is None else among
+    project = rows.filter(named(id_or_slug)).first()
+    if project is None:
+        raise NotFound("There is no such project.")
+    return project
+
+
+def api_keys_of(principal: Principal) -> QuerySet[ApiKey]:
+    """The organization's keys; only those of the same project for a key that is bound to one."""
+    rows: QuerySet[ApiKey] = ApiKey.objects.for_organization(principal.organization)
+    if principal.project is not None:
+        rows = rows.filter(project=principal.project)
+    return rows
+
+
+def api_key_of(principal: Principal, key_id: uuid.UUID) -> ApiKey:
+    """One key; :class:`NotFound` for a stranger's."""
+    key = api_keys_of(principal).filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("There is no such API key.")
+    return key
+
+
+def audit_of(principal: Principal) -> QuerySet[AuditEvent]:
+    """The organization's audit log, which a key that is bound to one project does not see."""
+    if principal.project is not None:
+        raise WrongScope("The audit log belongs to the whole organization.")
+    rows: QuerySet[AuditEvent] = AuditEvent.objects.for_organization(principal.organization)
+    return rows.select_related("actor", "actor_key")
+
+
+def membership_in(user: User, organization_slug: str) -> Membership | None:
+    """The membership through which ``user`` sees an organization, organization loaded."""
+    rows = user.memberships.select_related("organization", "user")
+    membership: Membership | None = rows.filter(organization__slug=organization_slug).first()
+    return membership
+
+
+def first_organization_of(user: User) -> Organization | None:
+    """The organization that ``user`` joined first, where they land after signing in."""
+    membership = user.memberships.select_related("organization").order_by("created_at").first()
+    return membership.organization if membership else None

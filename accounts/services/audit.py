@@ -1,0 +1,37 @@
+"""The audit log: written where the thing is done, in the same transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.models import AuditEvent, Organization, User
+from accounts.principal import Principal
+from accounts.request_context import current_request
+
+
+def record(
+    *,
+    organization: Organization,
+    action: str,
+    target: str = "",
+    by: Principal | None = None,
+    actor: User | None = None,
+    details: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Note that ``by`` (or ``actor``, where a person acts without a principal) did ``action``.
+
+    ``action`` reads ``<thing>.<past participle>``; ``target`` names the thing in words. The address
+    and the request id come from the request being answered.
+    """
+    request = current_request()
+    event: AuditEvent = AuditEvent.objects.for_organization(organization).create(
+        organization=organization,
+        actor=by.user if by else actor,
+        actor_key=by.key if by else None,
+        action=action,
+        target=target[:200],
+        details=details or {},
+        ip_address=request.ip_address,
+        request_id=request.request_id.strip("-"),
+    )
+    return event
