@@ -1,0 +1,1 @@
+"""Files or pages in, documents out: no terminal, no hub, no Django."""

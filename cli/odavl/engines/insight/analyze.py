@@ -1,0 +1,333 @@
+"""Detectors side by side, and one document of what they all say."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+import odavl
+from odavl.engines.insight.detectors import DETECTORS
+from odavl.engines.insight.detectors.interface import Detector, Job, Reading
+from odavl.engines.insight.detectors.interface import Tool as Program
+from odavl.engines.insight.files import Selection, select_files
+from odavl.engines.insight.fingerprints import assign_fingerprints
+from odavl.engines.insight.processes import DetectorFailed, Processes
+from odavl.engines.insight.source_text import SourceFiles, strike_out_secrets
+from odavl.wire import limits
+from odavl.wire.analysis import (
+    AnalysisResults,
+    DetectorReport,
+    DetectorStatus,
+    Diagnostic,
+    Metrics,
+    Scope,
+    Tool,
+)
+from odavl.wire.errors import UsageError
+
+DETECTOR_TIMEOUT = 600.0
+"""Seconds that one detector may take."""
+
+_CODE_SUFFIXES = (".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorProgress:
+    """One detector has moved on. ``finished`` of ``total`` detectors have ended."""
+
+    detector: str
+    state: Literal["running", "finished"]
+    finished: int
+    total: int
+    report: DetectorReport | None = None
+    """What became of it, once it is ``finished``."""
+
+
+class DetectorInfo(msgspec.Struct, kw_only=True, rename="camel"):
+    """What can be said of a detector without running it."""
+
+    name: str
+    categories: tuple[str, ...]
+    installed: bool
+    version: str
+    path: str
+    install: str
+    executes_project_code: bool
+    stands_in_for: str
+
+
+@dataclass(slots=True)
+class _Outcome:
+    report: DetectorReport
+    diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
+
+
+Progress = Callable[[DetectorProgress], None]
+_Events = queue.SimpleQueue[tuple[Detector, _Outcome | BaseException | None]]
+"""A detector has started (None), has ended, or has met a defect of ours."""
+
+
+def analyze(
+    root: Path,
+    *,
+    detectors: Sequence[str] | None = None,
+    files: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    on_progress: Progress | None = None,
+    timeout: float = DETECTOR_TIMEOUT,
+) -> AnalysisResults:
+    """Run detectors over the project at ``root``; the document lacks only the state of Git.
+
+    ``detectors`` are names (all that are installed by default), ``files`` relative paths of files
+    or folders to look at (the whole project by default), ``exclude`` patterns as in ``.gitignore``,
+    ``timeout`` seconds for each detector. ``on_progress`` is called in the caller's thread.
+
+    A detector that is missing, fails or has no files is reported as such and never as "0 findings".
+    Raises :class:`UsageError` for an unknown detector, a root that is no folder and a file outside.
+    An interruption kills what runs and is raised again.
+    """
+    started = time.monotonic()
+    root = root.resolve()
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder.")
+    chosen = _choose(root, detectors)
+    selection = select_files(root, files=files, exclude=exclude)
+    run = _Run(root, selection, Processes(root), timeout)
+    outcomes = run.side_by_side(chosen, on_progress or (lambda _progress: None))
+    diagnostics = _merge(outcomes)
+    _complete(root, diagnostics)
+    return AnalysisResults(
+        diagnostics=diagnostics,
+        tool=Tool(version=odavl.__version__),
+        scope=Scope(
+            detectors=[each.report for each in outcomes],
+            files=None if selection.scope is None else list(selection.scope),
+        ),
+        metrics=Metrics(
+            files_analyzed=_count_taken(chosen, selection),
+            duration_ms=_milliseconds_since(started),
+            code_lines=_count_code_lines(root, selection),
+        ),
+    )
+
+
+def list_detectors(root: Path) -> list[DetectorInfo]:
+    """All detectors, installed or not, as a project at ``root`` would find them."""
+    with ThreadPoolExecutor(len(DETECTORS)) as threads:
+        tools = threads.map(lambda detector: detector.find(root.resolve()), DETECTORS)
+        return [_info(detector, tool) for detector, tool in zip(DETECTORS, tools, strict=True)]
+
+
+def _info(detector: Detector, tool: Program | None) -> DetectorInfo:
+    return DetectorInfo(
+        name=detector.name,
+        categories=detector.categories,
+        installed=tool is not None,
+        version=tool.version if tool else "",
+        path=tool.path if tool else "",
+        install=detector.install,
+        executes_project_code=detector.executes_project_code,
+        stands_in_for=detector.stands_in_for,
+    )
+
+
+def _choose(root: Path, names: Sequence[str] | None) -> list[Detector]:
+    """The named detectors; or all, with a stand-in only where what it stands in for is missing."""
+    known = {detector.name: detector for detector in DETECTORS}
+    if names is not None:
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            wrong = f"Unknown detector: {', '.join(unknown)}." if unknown else "No detector named."
+            raise UsageError(f"{wrong} There are: {', '.join(known)}.")
+        return [detector for name, detector in known.items() if name in names]
+    return [detector for detector in DETECTORS if _is_wanted(detector, known, root)]
+
+
+def _is_wanted(detector: Detector, known: dict[str, Detector], root: Path) -> bool:
+    """A stand-in is wanted where it is there and the one it stands in for is not."""
+    if not detector.stands_in_for:
+        return True
+    return known[detector.stands_in_for].find(root) is None and detector.find(root) is not None
+
+
+class _Run:
+    """One analysis: what to look at, and the programs under way."""
+
+    def __init__(
+        self, root: Path, selection: Selection, processes: Processes, timeout: float
+    ) -> None:
+        self._root = root
+        self._selection = selection
+        self._looked_at = frozenset(selection.files)
+        self._processes = processes
+        self._timeout = timeout
+
+    def side_by_side(self, detectors: list[Detector], on_progress: Progress) -> list[_Outcome]:
+        """Run each in a slot of its own, the longest first; the outcomes in the order given."""
+        events: _Events = queue.SimpleQueue()
+        threads = ThreadPoolExecutor(_slots(), thread_name_prefix="detector")
+        try:
+            for detector in sorted(detectors, key=lambda each: -each.weight):
+                threads.submit(self._run_in_thread, detector, events)
+            outcomes = _collect(events, len(detectors), on_progress)
+        except BaseException:
+            self._processes.stop()
+            raise
+        finally:
+            threads.shutdown(cancel_futures=True)
+        return [outcomes[detector.name] for detector in detectors]
+
+    def _run_in_thread(self, detector: Detector, events: _Events) -> None:
+        events.put((detector, None))
+        try:
+            events.put((detector, self.run_one(detector)))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            events.put((detector, error))
+
+    def run_one(self, detector: Detector) -> _Outcome:
+        """The detector's findings, or why there are none."""
+        started = time.monotonic()
+        tool = detector.find(self._root)
+        if tool is None:
+            return _without_findings(detector, "not-installed", detector.install)
+        files = tuple(path for path in self._selection.files if detector.takes(path))
+        if not files:
+            reason = "There are no files for it here."
+            return _without_findings(detector, "skipped", reason, tool.version)
+        try:
+            reading = self._run_commands(detector, tool, files, started + self._timeout)
+        except DetectorFailed as failure:
+            outcome = _without_findings(detector, "failed", str(failure), tool.version)
+        else:
+            outcome = _Outcome(
+                DetectorReport(
+                    name=detector.name,
+                    version=tool.version,
+                    findings=sum(map(len, reading.diagnostics.values())),
+                    detail=reading.detail[: limits.MAX_MESSAGE_LENGTH],
+                ),
+                reading.diagnostics,
+            )
+        outcome.report.duration_ms = _milliseconds_since(started)
+        return outcome
+
+    def _run_commands(
+        self, detector: Detector, tool: Program, files: tuple[str, ...], deadline: float
+    ) -> Reading:
+        whole = Reading()
+        details = []
+        with _scratch_folder() as scratch:
+            job = Job(
+                root=self._root,
+                tool=tool,
+                files=files,
+                looked_at=self._looked_at,
+                all_files=self._selection.project,
+                whole=self._selection.scope is None,
+                scratch=scratch,
+            )
+            for command in detector.commands(job):
+                finished = self._processes.run(command, deadline=deadline)
+                if finished.exit_code not in command.success:
+                    reason = detector.failure(finished) or "It gave no reason."
+                    raise DetectorFailed(f"Exit code {finished.exit_code}: {reason}")
+                reading = detector.read(finished, job)
+                for path, found in reading.diagnostics.items():
+                    whole.diagnostics.setdefault(path, []).extend(found)
+                if reading.detail:
+                    details.append(reading.detail)
+        whole.detail = "; ".join(details)
+        return whole
+
+
+def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _Outcome]:
+    """Wait until all detectors have ended. Raises what one of them raised."""
+    outcomes: dict[str, _Outcome] = {}
+    while len(outcomes) < total:
+        detector, outcome = events.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if outcome is not None:
+            outcomes[detector.name] = outcome
+        on_progress(
+            DetectorProgress(
+                detector=detector.name,
+                state="running" if outcome is None else "finished",
+                finished=len(outcomes),
+                total=total,
+                report=outcome.report if outcome else None,
+            )
+        )
+    return outcomes
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="odavl-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_findings(
+    detector: Detector, status: DetectorStatus, detail: str, version: str = ""
+) -> _Outcome:
+    detail = detail[: limits.MAX_MESSAGE_LENGTH]
+    return _Outcome(
+        DetectorReport(name=detector.name, version=version, status=status, detail=detail)
+    )
+
+
+def _merge(outcomes: Iterable[_Outcome]) -> dict[str, list[Diagnostic]]:
+    """All findings by path, both sorted."""
+    merged: dict[str, list[Diagnostic]] = {}
+    for outcome in outcomes:
+        for path, found in outcome.diagnostics.items():
+            merged.setdefault(path, []).extend(found)
+    for found in merged.values():
+        found.sort(key=lambda each: (each.line, each.column, each.source, each.code, each.message))
+    return dict(sorted(merged.items()))
+
+
+def _complete(root: Path, diagnostics: dict[str, list[Diagnostic]]) -> None:
+    """Fingerprints and snippets; secrets struck out last, so that they do count as text."""
+    source = SourceFiles(root)
+    assign_fingerprints(diagnostics, source.lines)
+    for path, found in diagnostics.items():
+        strike_out_secrets(found, source.lines(path))
+
+
+def _count_taken(detectors: list[Detector], selection: Selection) -> int:
+    return sum(any(each.takes(path) for each in detectors) for path in selection.files)
+
+
+def _count_code_lines(root: Path, selection: Selection) -> int:
+    """Lines of code files that are not blank."""
+    source = SourceFiles(root)
+    return sum(
+        sum(1 for line in source.lines(path) or () if line.strip())
+        for path in selection.files
+        if path.lower().endswith(_CODE_SUFFIXES)
+    )
+
+
+def _slots() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(len(os.sched_getaffinity(0)), 1)
+    return os.cpu_count() or 1
+
+
+def _milliseconds_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

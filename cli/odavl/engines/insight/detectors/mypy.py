@@ -1,0 +1,102 @@
+"""mypy: static types for Python, where basedpyright is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from odavl.engines.insight.detectors.interface import (
+    Detector,
+    Job,
+    Reading,
+    Tool,
+    decode_output,
+    has_suffix,
+    message_of,
+    position,
+)
+from odavl.engines.insight.detectors.programs import python_tool
+from odavl.engines.insight.processes import Command, Finished
+from odavl.engines.insight.severity import mypy_severity
+from odavl.wire.analysis import Diagnostic
+
+
+class _Finding(msgspec.Struct):
+    file: str
+    line: int
+    column: int
+    message: str
+    severity: str
+    code: str | None = None
+    hint: str | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Finding)
+_CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
+
+
+class Mypy(Detector):
+    """By hand: ``mypy --config-file= <files>``.
+
+    The project's mypy settings can name plugins, which mypy would import and run: they are not
+    read. A file that does not parse stops mypy altogether, which is a failure and no result.
+    """
+
+    name = "mypy"
+    categories = ("types", "correctness")
+    install = "pip install mypy"
+    stands_in_for = "basedpyright"
+    weight = 9
+
+    def find(self, root: Path) -> Tool | None:
+        return python_tool("mypy", root)
+
+    def takes(self, path: str) -> bool:
+        return has_suffix(path, (".py", ".pyi"))
+
+    def commands(self, job: Job) -> Iterable[Command]:
+        # mypy must see all files at once; a file with the arguments has no length limit.
+        listing = job.scratch / "files"
+        listing.write_text("".join(f"./{path}\n" for path in job.files), "utf-8")
+        yield Command((
+            *job.tool.command, "--config-file=", f"--python-executable={sys.executable}",
+            f"--cache-dir={job.scratch / 'cache'}", "--no-error-summary",
+            "--explicit-package-bases", "--show-error-end", "--output=json", f"@{listing}",
+        ))  # fmt: skip
+
+    def read(self, finished: Finished, job: Job) -> Reading:
+        reading = Reading()
+        for line in finished.stdout.splitlines():
+            if not line.strip():
+                continue
+            each = decode_output(_DECODER, line)
+            path = job.path_of(each.file)
+            if path is not None:
+                reading.add(path, _diagnostic(each))
+        return reading
+
+    def failure(self, finished: Finished) -> str:
+        for line in finished.stdout.splitlines():
+            each = decode_output(_DECODER, line)
+            return f"{each.file}:{each.line}: {each.message} (nothing else was checked)"
+        return super().failure(finished)
+
+
+def _diagnostic(found: _Finding) -> Diagnostic:
+    return Diagnostic(
+        severity=mypy_severity(found.severity, found.code or ""),
+        message=message_of(found.message),
+        source=Mypy.name,
+        code=found.code or "misc",
+        line=position(found.line),
+        column=position(found.column + 1),
+        end_line=position(found.end_line) or None,
+        end_column=position(found.end_column) or None,
+        fix=found.hint or "",
+        url=f"{_CODES}{found.code}" if found.code else "",
+    )

@@ -1,0 +1,102 @@
+"""Ruff: lint rules of many families for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from odavl.engines.insight.detectors.interface import (
+    Detector,
+    Job,
+    Reading,
+    Tool,
+    decode_output,
+    has_suffix,
+    message_of,
+    position,
+)
+from odavl.engines.insight.detectors.programs import python_tool
+from odavl.engines.insight.processes import Command, Finished
+from odavl.engines.insight.severity import ruff_severity
+from odavl.wire.analysis import Diagnostic
+
+
+class _Place(msgspec.Struct):
+    row: int
+    column: int
+
+
+class _Fix(msgspec.Struct):
+    message: str | None = None
+
+
+class _Finding(msgspec.Struct):
+    filename: str
+    message: str
+    location: _Place
+    end_location: _Place
+    code: str | None = None
+    name: str | None = None
+    url: str | None = None
+    fix: _Fix | None = None
+
+
+_DECODER = msgspec.json.Decoder(list[_Finding])
+
+
+class Ruff(Detector):
+    """By hand: ``ruff check .``, less what the run's excludes leave out.
+
+    The project's ruff settings are obeyed: they are data, ruff has no plugins. Whatever they say,
+    nothing is fixed. A run on some files gives them by name with ``--force-exclude``, so that
+    ruff's own excludes hold for them too. No cache is written into the project.
+    """
+
+    name = "ruff"
+    categories = ("correctness", "security", "style")
+    install = "pip install ruff"
+    weight = 1
+
+    def find(self, root: Path) -> Tool | None:
+        return python_tool("ruff", root)
+
+    def takes(self, path: str) -> bool:
+        name = path.rsplit("/", 1)[-1]
+        return has_suffix(path, (".py", ".pyi", ".ipynb")) or name == "pyproject.toml"
+
+    def commands(self, job: Job) -> Iterable[Command]:
+        start = (
+            *job.tool.command, "check", "--output-format", "json", "--no-cache", "--no-fix",
+            "--no-fix-only", "--no-show-fixes", "--force-exclude", "--",
+        )  # fmt: skip
+        if job.whole:
+            yield Command((*start, "."))
+            return
+        for portion in job.portions():
+            yield Command((*start, *portion))
+
+    def read(self, finished: Finished, job: Job) -> Reading:
+        reading = Reading()
+        for each in decode_output(_DECODER, finished.stdout):
+            path = job.path_of(each.filename)
+            if path is not None:
+                reading.add(path, _diagnostic(each))
+        return reading
+
+
+def _diagnostic(found: _Finding) -> Diagnostic:
+    code = found.code or found.name or "invalid-syntax"
+    return Diagnostic(
+        severity=ruff_severity(code),
+        message=message_of(found.message),
+        source=Ruff.name,
+        code=code,
+        line=position(found.location.row),
+        column=position(found.location.column),
+        end_line=position(found.end_location.row),
+        end_column=position(found.end_location.column),
+        fix=(found.fix.message or "") if found.fix else "",
+        url=found.url or "",
+    )

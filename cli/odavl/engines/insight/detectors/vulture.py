@@ -1,0 +1,103 @@
+"""Vulture: Python code that nothing uses."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from odavl.engines.insight.detectors.interface import (
+    Detector,
+    Job,
+    Reading,
+    Tool,
+    last_words,
+    message_of,
+    position,
+)
+from odavl.engines.insight.detectors.programs import python_tool
+from odavl.engines.insight.processes import Command, DetectorFailed, Finished
+from odavl.engines.insight.severity import vulture_severity
+from odavl.wire.analysis import Diagnostic
+
+_LINE = re.compile(
+    r"(?P<path>.+?):(?P<line>\d+): (?P<message>.+) \((?P<confidence>\d+)% confidence"
+    r"(?:, (?P<size>\d+) lines?)?\)"
+)
+_KIND = re.compile(r"unused (?P<kind>\w+)|(?P<unreachable>unreachable|unsatisfiable|redundant)")
+_OBEYED = ("exclude", "ignore_decorators", "ignore_names", "min_confidence")
+_UNREADABLE_INPUT = 1
+
+
+class Vulture(Detector):
+    """By hand: ``vulture <files>`` with the project's ``[tool.vulture]``.
+
+    Vulture tells "unused" from all files together, so it always sees the whole project, and a run
+    on some files keeps what it says of those. Of the settings, all but the paths and the form of
+    the output count.
+    """
+
+    name = "vulture"
+    categories = ("dead-code",)
+    install = "pip install vulture"
+    weight = 3
+
+    def find(self, root: Path) -> Tool | None:
+        return python_tool("vulture", root)
+
+    def takes(self, path: str) -> bool:
+        return path.endswith(".py")
+
+    def commands(self, job: Job) -> Iterable[Command]:
+        # A settings file may list any number of paths, a command line may not.
+        settings = job.scratch / "vulture.toml"
+        files = [path for path in job.all_files if self.takes(path)]
+        settings.write_text(_settings(job.root / "pyproject.toml", files), "utf-8")
+        yield Command(
+            (*job.tool.command, "--config", str(settings)),
+            success=frozenset({0, _UNREADABLE_INPUT, 3}),
+        )
+
+    def read(self, finished: Finished, job: Job) -> Reading:
+        reading = Reading()
+        for line in finished.stdout.decode("utf-8", "replace").splitlines():
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise DetectorFailed(f"Its output could not be read: {line[:200]}")
+            path = job.path_of(match["path"])
+            if path is not None:
+                reading.add(path, _diagnostic(match))
+        if finished.exit_code == _UNREADABLE_INPUT:
+            if "Traceback" in finished.stderr:
+                raise DetectorFailed(last_words(finished.stderr))
+            reading.detail = f"Could not be parsed: {last_words(finished.stderr)}"
+        return reading
+
+
+def _settings(project: Path, files: list[str]) -> str:
+    try:
+        own = tomllib.loads(project.read_text("utf-8")).get("tool", {}).get("vulture", {})
+    except (OSError, ValueError):
+        own = {}
+    chosen = {name: own[name] for name in _OBEYED if name in own}
+    # JSON's strings, numbers and lists of them are TOML's as well.
+    values = {**chosen, "paths": files}
+    rows = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
+    return "[tool.vulture]\n" + "".join(rows)
+
+
+def _diagnostic(match: re.Match[str]) -> Diagnostic:
+    kind = _KIND.match(match["message"])
+    if kind is None:
+        code = "unused"
+    else:
+        code = f"unused-{kind['kind']}" if kind["kind"] else f"{kind['unreachable']}-code"
+    return Diagnostic(
+        severity=vulture_severity(int(match["confidence"])),
+        message=message_of(f"{match['message']} ({match['confidence']} % confidence)"),
+        source=Vulture.name,
+        code=code,
+        line=position(int(match["line"])),
+    )

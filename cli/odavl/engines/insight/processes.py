@@ -1,0 +1,231 @@
+"""Programs of others run within bounds: time, output, surroundings, and all of them stoppable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from odavl.wire import limits
+
+MAX_OUTPUT_SIZE = 256 * limits.MEBIBYTE
+MAX_ERROR_SIZE = 64 * limits.KIBIBYTE
+_STEP = 64 * limits.KIBIBYTE
+
+_DROPPED_PREFIXES = (
+    "ODAVL_", "PYTHON", "RUFF_", "MYPY", "PYRIGHT_", "NODE_", "NPM_", "npm_", "ESLINT_", "TS_",
+    "GIT_", "LD_", "DYLD_", "COVERAGE_",
+)  # fmt: skip
+"""Variables that point a tool at other code, other settings or another output; and our own keys."""
+
+_FIXED = {
+    # A `json.py` in the project must not be what a tool imports.
+    "PYTHONSAFEPATH": "1",
+    "PYTHONNOUSERSITE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUTF8": "1",
+    "NO_COLOR": "1",
+    # A repository's own settings can name programs that every `git` command starts.
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.hooksPath",
+    "GIT_CONFIG_VALUE_1": os.devnull,
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
+
+class DetectorFailed(Exception):
+    """A detector came to no result. Caught by the analysis, which reports it: never leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One start of a program; ``success`` are the exit codes that mean "looked at everything"."""
+
+    arguments: tuple[str, ...]
+    success: frozenset[int] = frozenset({0, 1})
+    stdin: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that ended by itself."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+
+class Processes:
+    """The programs under way in one tree. Threads may run and stop them at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._environment = clean_environment(root)
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(
+        self, command: Command, *, deadline: float, max_output: int = MAX_OUTPUT_SIZE
+    ) -> Finished:
+        """Run to the end; ``deadline`` is a time of :func:`time.monotonic`.
+
+        Raises :class:`DetectorFailed` if the program cannot be started, is late, writes more than
+        ``max_output`` bytes, or is stopped; nothing of its process group is left behind.
+        """
+        process = self._start(command)
+        output = _Reader(process.stdout, max_output, on_excess=lambda: _kill(process))
+        errors = _Reader(process.stderr, MAX_ERROR_SIZE, keep_end=True)
+        writer = _feed(process.stdin, command.stdin)
+        late = False
+        try:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            late = True
+        finally:
+            _kill(process)
+            process.wait()
+            for thread in (output, errors, writer):
+                thread.join()
+            with self._lock:
+                self._running.discard(process)
+        self._check(late=late, output=output)
+        return Finished(process.returncode, output.data, errors.data.decode("utf-8", "replace"))
+
+    def stop(self) -> None:
+        """Kill all that runs; what is started from now on fails."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            _kill(process)
+
+    def _start(self, command: Command) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise DetectorFailed("It was stopped.")
+            try:
+                process = subprocess.Popen(
+                    command.arguments,
+                    cwd=self._root,
+                    env={**self._environment, **command.environment},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                name = Path(command.arguments[0]).name
+                raise DetectorFailed(f"{name} could not be started: {error.strerror}.") from error
+            self._running.add(process)
+        return process
+
+    def _check(self, *, late: bool, output: _Reader) -> None:
+        if output.excess:
+            raise DetectorFailed(f"It wrote more than {output.limit // limits.MEBIBYTE} MiB.")
+        if self._stopped:
+            raise DetectorFailed("It was stopped.")
+        if late:
+            raise DetectorFailed("It did not end in time.")
+
+
+class _Reader(threading.Thread):
+    """Reads a pipe to its end, keeping at most ``limit`` bytes of it."""
+
+    def __init__(
+        self,
+        pipe: IO[bytes] | None,
+        limit: int,
+        *,
+        keep_end: bool = False,
+        on_excess: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self.limit = limit
+        self._keep_end = keep_end
+        self._on_excess = on_excess
+        self._pieces: list[bytes] = []
+        self.excess = False
+        self.start()
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def run(self) -> None:
+        if self._pipe is None:
+            return
+        size = 0
+        with self._pipe:
+            while piece := self._pipe.read(_STEP):
+                size += len(piece)
+                if size <= self.limit:
+                    self._pieces.append(piece)
+                elif self._keep_end:
+                    self._pieces = [b"".join((*self._pieces, piece))[-self.limit :]]
+                elif not self.excess:
+                    self.excess = True
+                    self._pieces.clear()
+                    if self._on_excess is not None:
+                        self._on_excess()
+
+
+def clean_environment(root: Path) -> dict[str, str]:
+    """The surroundings in which detectors run: nothing in them leads to code of the project."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_DROPPED_PREFIXES) and name != "FORCE_COLOR"
+    }
+    return {**kept, **_FIXED, "PATH": os.pathsep.join(safe_path(root))}
+
+
+def safe_path(root: Path) -> list[str]:
+    """``PATH`` without folders of the project: a tool found there would be the project's code.
+
+    If ODAVL itself runs from the project's tree, that code is trusted already, and stays.
+    """
+    entries = [each for each in os.environ.get("PATH", os.defpath).split(os.pathsep) if each]
+    return [each for each in entries if Path(each).is_absolute() and is_trusted(Path(each), root)]
+
+
+def is_trusted(place: Path, root: Path) -> bool:
+    """Whether a program at ``place`` is none of the project's, or we run from the project too."""
+    if Path(sys.prefix).resolve().is_relative_to(root):
+        return True
+    return not place.resolve().is_relative_to(root)
+
+
+def _feed(pipe: IO[bytes] | None, data: bytes) -> threading.Thread:
+    def write() -> None:
+        if pipe is None:
+            return
+        # A program may end without reading: its exit code tells, not the broken pipe.
+        with contextlib.suppress(OSError), pipe:
+            pipe.write(data)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the whole process group, also when its leader is gone already."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
