@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.principal import principal_of
 from odavl.wire.errors import MissingScope
+
+if TYPE_CHECKING:
+    # At run time the framework's views import this module.
+    from rest_framework.views import APIView
 
 ANY_KEY = ""
 """As a required scope: any valid key will do."""

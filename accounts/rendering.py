@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import translation
 
 from accounts.models import ApiKey, AuditEvent, Project
 from accounts.principal import Principal
@@ -38,7 +39,8 @@ def project_summary(project: Project) -> wire.ProjectSummary:
 
 def project_url(project: Project) -> str:
     """The absolute address of a project's page."""
-    path = reverse("insight:project", args=[project.organization.slug, project.slug])
+    with translation.override(settings.LANGUAGE_CODE):
+        path = reverse("insight:project", args=[project.organization.slug, project.slug])
     return f"{settings.PUBLIC_URL}{path}"
 
 

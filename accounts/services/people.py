@@ -16,7 +16,9 @@ from accounts.services.audit import record
 from odavl.wire import limits
 from odavl.wire.errors import Conflict, Duplicate, FieldError, InvalidPayload, PermissionRefused
 
-RESERVED_SLUGS = frozenset({"accounts", "api", "healthz", "metrics", "operate", "readyz", "static"})
+RESERVED_SLUGS = frozenset(
+    {"accounts", "api", "healthz", "language", "metrics", "operate", "readyz", "static"}
+)
 """First path segments that mean something else than an organization."""
 
 _LONGEST_STEM = limits.MAX_NAME_LENGTH - 6

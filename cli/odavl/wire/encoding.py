@@ -43,7 +43,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def gzip_compress(data: bytes, level: int = 1) -> bytes:
-    """gzip without a time stamp, so that equal data give equal bytes."""
+    """Gzip without a time stamp, so that equal data give equal bytes."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
     return compressor.compress(data) + compressor.flush()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -83,7 +83,7 @@ class UploadStatus(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=T
     progress: int
     run_id: str | None = None
     url: str | None = None
-    problem: dict[str, object] | None = None
+    problem: dict[str, Any] | None = None
 
 
 class UploadOptions(msgspec.Struct, kw_only=True, rename="camel"):

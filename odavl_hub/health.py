@@ -1,0 +1,123 @@
+"""What the hub stands on, looked at one by one. No check takes long, none gives anything away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import redis
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, storages
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from odavl import __version__
+from odavl.wire.health import Check, Health, Readiness
+
+_log = logging.getLogger(__name__)
+_REDIS_SECONDS = 0.5
+_migrated = False
+
+
+class _DownError(Exception):
+    """A check found what it looks at wanting; the message may be shown to anybody."""
+
+
+def health() -> Health:
+    """All checks; ``degraded`` where only what can wait (Redis, storage) is missing."""
+    database = _timed(_database)
+    migrations = _migrations_after(database)
+    messenger, storage = _timed(_redis), _timed(_storage)
+    can_wait = (messenger, storage)
+    down = any(check.status == "down" for check in (database, migrations))
+    degraded = any(check.status == "down" for check in can_wait)
+    return Health(
+        status="down" if down else "degraded" if degraded else "ok",
+        version=__version__,
+        database=database,
+        migrations=migrations,
+        redis=messenger,
+        storage=storage,
+    )
+
+
+def readiness() -> Readiness:
+    """Whether the database answers and has every table that this version knows."""
+    database = _timed(_database)
+    migrations = _migrations_after(database)
+    ready = database.status == migrations.status == "ok"
+    return Readiness(ready=ready, database=database, migrations=migrations)
+
+
+def _timed(check: Callable[[], None]) -> Check:
+    started = time.perf_counter()
+    detail = ""
+    try:
+        check()
+    except _DownError as error:
+        detail = str(error)
+    except (DatabaseError, InterfaceError, redis.RedisError, OSError) as error:
+        _log.warning("A health check failed: %s", error)
+        detail = "not reachable"
+    duration = round((time.perf_counter() - started) * 1000, 1)
+    return Check(status="down" if detail else "ok", duration_ms=duration, detail=detail)
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _migrations_after(database: Check) -> Check:
+    if database.status != "ok":
+        return Check(status="down", detail="not known without the database")
+    return _timed(_migrations)
+
+
+def _migrations() -> None:
+    # Nothing takes a migration back while a hub runs, so "all applied" is asked for once.
+    global _migrated  # noqa: PLW0603 - a fact about this process, learnt once
+    if _migrated:
+        return
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        raise _DownError(f"{len(missing)} migrations are not applied")
+    _migrated = True
+
+
+def _redis() -> None:
+    client = redis.Redis.from_url(
+        redis_py_url(settings.REDIS_URL),
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+    )
+    try:
+        client.ping()
+    finally:
+        client.close()
+
+
+def redis_py_url(url: str) -> str:
+    """``url`` as redis-py reads it; Celery writes Unix sockets as ``redis+socket://``."""
+    parts = urlsplit(url)
+    if parts.scheme != "redis+socket":
+        return url
+    number = parse_qs(parts.query).get("virtual_host", ["0"])[0]
+    return f"unix://{parts.path}?db={number}"
+
+
+def _storage() -> None:
+    storage = storages["objects"]
+    if not isinstance(storage, FileSystemStorage):
+        storage.exists("health")
+        return
+    folder = Path(storage.location)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _DownError("not writable")
