@@ -155,7 +155,9 @@ class Issue(OrganizationScoped):
         ]
         indexes = [
             models.Index(
-                "stream", "-severity", "id", name="issue_unresolved", condition=Q(resolved=None)
+                fields=["stream", "-severity", "id"],
+                name="issue_unresolved",
+                condition=Q(resolved__isnull=True),
             ),
             models.Index(fields=["stream", "introduced"], name="issue_introduced"),
             models.Index(

@@ -22,7 +22,9 @@ class DurableFileSystemStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File[Any]) -> str:
         target = Path(self.path(name))
-        target.parent.mkdir(parents=True, exist_ok=True, mode=self.directory_permissions_mode or 0o700)
+        target.parent.mkdir(
+            parents=True, exist_ok=True, mode=self.directory_permissions_mode or 0o700
+        )
         temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
             with temporary.open("xb") as file:

@@ -1,0 +1,186 @@
+"""From an upload to a run whose issues can be read.
+
+A run gets its place in its stream when the hub receives it (:func:`receive_run`). Its findings are
+taken in later, in that order whatever the order of the workers: whoever comes first takes in all
+runs of the stream up to its own (:func:`ingest_through`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.db import IntegrityError, transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from insight.documents import open_document, source_of
+from insight.models import Issue, Run, RunState, Stream
+from insight.payload import Document, Header, clean_path
+from insight.rows import SEVERITY_OF_NAME, Tally
+from insight.tracking import Difference, Reach, Tracker
+from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
+from odavl.wire.envelope import detector_of_type
+from odavl.wire.errors import FieldError, InvalidPayload, RefusedError
+from odavl.wire.limits import MAX_BRANCH_LENGTH
+from odavl.wire.problem import problem_of
+from uploads.models import Upload, UploadState
+
+
+def receive_run(*, upload: Upload, header: Header) -> Run:
+    """The run's row, next in its stream. The stream's row stays locked until the commit."""
+    stream = _locked_stream(upload, header)
+    stream.last_sequence += 1
+    stream.save(update_fields=["last_sequence"])
+    return Run.across_organizations.create(
+        organization_id=upload.organization_id,
+        stream=stream,
+        upload=upload,
+        sequence=stream.last_sequence,
+        git_remote=(header.git.remote or "")[:500],
+        git_commit=(header.git.commit or "")[:64],
+        tool_name=header.tool.name[:100],
+        tool_version=header.tool.version[:50],
+        metrics=msgspec.to_builtins(header.metrics),
+    )
+
+
+def is_next(run: Run) -> bool:
+    """Whether every earlier run of the stream is in."""
+    earlier = Run.across_organizations.filter(
+        stream_id=run.stream_id, sequence__lt=run.sequence, state=RunState.QUEUED
+    )
+    return not earlier.exists()
+
+
+def ingest_through(run: Run, *, guard: Callable[[], None]) -> None:
+    """Take in the queued runs of the stream up to and with ``run``, each in its own transaction.
+
+    ``guard`` is called last in each: it raises where this worker may not write any more.
+    A run that is refused is marked failed, with the reason; the ones behind it go on.
+    """
+    while True:
+        with transaction.atomic():
+            Stream.across_organizations.select_for_update().get(pk=run.stream_id)
+            queued = (
+                Run.across_organizations.select_related("upload__stored", "stream__project")
+                .defer("upload__stored__inline")
+                .filter(stream_id=run.stream_id, sequence__lte=run.sequence, state=RunState.QUEUED)
+                .order_by("sequence")
+                .first()
+            )
+            if queued is None:
+                return
+            try:
+                with transaction.atomic():
+                    ingest(queued, open_document(queued.upload))
+            except RefusedError as error:
+                _refuse(queued, error)
+            guard()
+
+
+def ingest(run: Run, document: Document) -> None:
+    """Take one run's findings into its stream, whose row the caller has locked.
+
+    Raises a :class:`RefusedError` for a document that does not fit.
+    """
+    upload = run.upload
+    header = document.header
+    tracker = Tracker(run, document, source_of(upload.type, header))
+    try:
+        if Issue.across_organizations.filter(stream_id=run.stream_id).exists():
+            tally = tracker.take_keys()
+            scope = _scope(upload, header, tally)
+            difference = tracker.take_difference(_reach(scope))
+        else:
+            tally, difference = tracker.take_first()
+            scope = _scope(upload, header, tally)
+    except IntegrityError as error:
+        # Two files of one document whose findings were given identities that collide on purpose.
+        raise InvalidPayload(
+            "Two findings in different files share one identity.",
+            errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
+        ) from error
+    _finish(run, scope, tally, difference)
+
+
+def _locked_stream(upload: Upload, header: Header) -> Stream:
+    branch = upload.metadata.get("branch") or header.git.branch or upload.project.default_branch
+    if len(branch) > MAX_BRANCH_LENGTH:
+        raise InvalidPayload(
+            f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
+            errors=(FieldError("/git/branch", "too_long", "Too long."),),
+        )
+    streams = Stream.across_organizations.select_for_update()
+    wanted: dict[str, Any] = {"project": upload.project, "branch": branch.replace("\x00", "␀")}
+    stream = streams.filter(**wanted).first()
+    if stream is None:
+        # Two first uploads of a branch may race: the constraint decides, both lock the winner.
+        new = Stream(organization_id=upload.organization_id, **wanted)
+        Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
+        stream = streams.get(**wanted)
+    return stream
+
+
+def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
+    """What the run speaks for, with the numbers that were really found."""
+    named = detector_of_type(upload.type)
+    scope = header.scope or Scope(
+        detectors=[
+            DetectorReport(name=name) for name in ([named] if named else sorted(tally.detectors))
+        ]
+    )
+    if named:
+        kept = [report for report in scope.detectors if report.name == named]
+        scope = Scope(detectors=kept or [DetectorReport(name=named)], files=scope.files)
+    for report in scope.detectors:
+        report.findings = tally.detectors[report.name]
+    files = None if scope.files is None else [clean_path(path) for path in scope.files]
+    return Scope(detectors=scope.detectors, files=files)
+
+
+def _reach(scope: Scope) -> Reach:
+    # Only a detector that ran speaks for the absence of its findings.
+    ran = [report.name for report in scope.detectors if report.status == "ran"]
+    return Reach(detectors=ran, files=scope.files)
+
+
+def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> None:
+    run.state = RunState.COMPLETED
+    run.finished_at = timezone.now()
+    run.detectors = msgspec.to_builtins(scope.detectors)
+    run.files = scope.files
+    run.total = tally.findings - tally.suppressed
+    run.suppressed_count = tally.suppressed
+    run.trimmed_count = tally.trimmed
+    run.new_count = difference.new
+    run.fixed_count = difference.fixed
+    run.reopened_count = difference.reopened
+    run.unchanged_count = run.total - difference.new - difference.reopened
+    run.by_severity = {name: tally.severities[name] for name in SEVERITIES}
+    run.open_by_severity = _unresolved(run)
+    run.open_total = sum(run.open_by_severity.values())
+    run.save()
+    Upload.across_organizations.filter(pk=run.upload_id).update(
+        state=UploadState.COMPLETED, finished_at=run.finished_at
+    )
+
+
+def _unresolved(run: Run) -> dict[str, int]:
+    """The stream's unresolved issues by severity, those outside of the run's scope too."""
+    unresolved = Issue.across_organizations.filter(stream_id=run.stream_id, resolved=None)
+    counted = unresolved.filter(suppressed=False).order_by().values_list("severity")
+    found = dict(counted.annotate(count=Count("pk")))
+    return {name: found.get(SEVERITY_OF_NAME[name], 0) for name in SEVERITIES}
+
+
+def _refuse(run: Run, error: RefusedError) -> None:
+    problem = msgspec.to_builtins(problem_of(error))
+    now = timezone.now()
+    Run.across_organizations.filter(pk=run.pk).update(
+        state=RunState.FAILED, problem=problem, finished_at=now
+    )
+    Upload.across_organizations.filter(pk=run.upload_id).update(
+        state=UploadState.FAILED, problem=problem, finished_at=now
+    )

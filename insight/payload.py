@@ -1,0 +1,157 @@
+"""A stored ``analysis-results`` document, read file by file in bounded memory.
+
+A document is never turned into objects whole: its outline is decoded first, with the findings of
+each file left as raw JSON, and each file's findings are decoded when their turn comes. What
+arrives larger than :data:`RESIDENT_LIMIT` is not even inflated whole: see
+:mod:`insight.large_payload`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from odavl.wire import limits
+from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Tool
+from odavl.wire.encoding import VISIBLE_NUL, decode_json
+from odavl.wire.errors import FieldError, InvalidPayload
+
+CONTROL_ESCAPE = b"\\u00"
+"""JSON can hold control characters in no other form than this, so one search finds them all."""
+
+RESIDENT_LIMIT = 96 * limits.MEBIBYTE
+"""Largest inflated document that is held in memory while it is ingested."""
+
+
+class Header(msgspec.Struct, kw_only=True, rename="camel"):
+    """Everything of the document but its findings."""
+
+    version: Literal[1] = 1
+    tool: Tool = msgspec.field(default_factory=Tool)
+    scope: Scope | None = None
+    git: GitState = msgspec.field(default_factory=GitState)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
+
+
+class Outline(Header, kw_only=True, rename="camel"):
+    diagnostics: dict[str, msgspec.Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The findings of one file. ``path`` is clean; ``raw`` is the JSON array as it was sent."""
+
+    path: str
+    raw: msgspec.Raw
+    has_control_characters: bool
+    """Whether there may be some in the document's texts."""
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """The findings, with control characters made visible."""
+        return self._visible(_decoded(self, self.raw, _FINDINGS))
+
+    def selected(self, places: Iterable[int]) -> list[Diagnostic]:
+        """Only those at ``places`` in the list, without decoding the others."""
+        raw = _decoded(self, self.raw, _RAW_FINDINGS)
+        return self._visible([_decoded(self, raw[place], _FINDING) for place in places])
+
+    def _visible(self, found: list[Diagnostic]) -> list[Diagnostic]:
+        if self.has_control_characters and CONTROL_ESCAPE in bytes(self.raw):
+            for diagnostic in found:
+                _make_visible(diagnostic)
+        return found
+
+
+class Document(Protocol):
+    """What ingest needs of a payload; it can be walked through more than once."""
+
+    @property
+    def header(self) -> Header: ...
+
+    def files(self) -> Iterator[File]: ...
+
+
+class ResidentDocument:
+    """A document whose JSON is in memory."""
+
+    def __init__(self, body: bytes) -> None:
+        self._outline = decode_json(body, _OUTLINE)
+        self._has_control_characters = CONTROL_ESCAPE in body
+
+    @property
+    def header(self) -> Header:
+        return self._outline
+
+    def files(self) -> Iterator[File]:
+        for path, raw in self._outline.diagnostics.items():
+            yield File(clean_path(path), raw, self._has_control_characters)
+
+
+T = TypeVar("T")
+
+
+def _decoded(file: File, raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+    """A part of one file's findings; an error points into the whole document."""
+    try:
+        return decode_json(raw, decoder)  # type: ignore[arg-type]  # Raw is a buffer like bytes
+    except InvalidPayload as error:
+        prefix = f"/diagnostics/{_pointer_token(file.path)}"
+        raise InvalidPayload(
+            error.detail,
+            errors=tuple(
+                FieldError(prefix + place.pointer, place.code, place.detail)
+                for place in error.errors
+            ),
+        ) from error
+
+
+def clean_path(path: str) -> str:
+    """``path`` as it is kept: relative, with ``/``, without ``.`` steps.
+
+    Raises :class:`InvalidPayload` for one that leaves the project or that no database can hold:
+    shortening or dropping it would mix up the issues of two files.
+    """
+    cleaned = path.replace("\x00", VISIBLE_NUL).replace("\\", "/")
+    parts = [part for part in cleaned.split("/") if part not in ("", ".")]
+    outside = cleaned.startswith("/") or ".." in parts or (parts and _is_drive(parts[0]))
+    if outside or not parts or len(cleaned) > limits.MAX_PATH_LENGTH:
+        raise InvalidPayload(
+            "A path does not fit: it must be relative to the project's root, stay inside it and "
+            f"have at most {limits.MAX_PATH_LENGTH} characters.",
+            errors=(
+                FieldError(
+                    f"/diagnostics/{_pointer_token(path[:200])}",
+                    "invalid_path",
+                    "Not a path inside.",
+                ),
+            ),
+        )
+    return "/".join(parts)
+
+
+def _is_drive(part: str) -> bool:
+    return len(part) == 2 and part[1] == ":" and part[0].isalpha()
+
+
+def _pointer_token(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+_TEXTS = ("message", "source", "code", "fingerprint", "snippet", "fix", "url")
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"}
+
+
+def _make_visible(diagnostic: Diagnostic) -> None:
+    for name in _TEXTS:
+        text = getattr(diagnostic, name)
+        if not text.isprintable():
+            setattr(diagnostic, name, text.translate(_CONTROL_PICTURES))
+
+
+_OUTLINE = msgspec.json.Decoder(Outline)
+_FINDINGS = msgspec.json.Decoder(list[Diagnostic])
+_RAW_FINDINGS = msgspec.json.Decoder(list[msgspec.Raw])
+_FINDING = msgspec.json.Decoder(Diagnostic)

@@ -1,0 +1,284 @@
+"""Matching a run's findings with its stream's issues, in the database.
+
+Everything happens in one transaction that holds the stream's row. The findings' keys go into a
+temporary table by COPY; one hash join with the unresolved issues tells what differs; only that is
+read a second time and written:
+
+* *fresh*    no issue has this identity: a new one, unless it turns out to be one of the next two
+* *reopened* a resolved issue has this identity
+* *renamed*  the same fingerprint at another path, where an issue of that fingerprint went missing
+* *changed*  the same identity, but its line, texts or severity differ
+* *gone*     an unresolved issue within the run's scope that no finding has
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from insight.copying import FIELD, copy_rows
+from insight.models import Run
+from insight.payload import Document
+from insight.rows import (
+    DETAIL_COLUMNS,
+    ISSUE_COLUMNS,
+    KEY_COLUMNS,
+    Source,
+    Tally,
+    details,
+    keyed,
+    selected_details,
+)
+
+_FRESH, _CHANGED, _RENAMED, _REOPENED, _GONE = range(5)
+
+# One set of tables for each connection, emptied at each commit: creating them anew for every small
+# upload would churn the catalogue.
+_TABLES = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS ingest_key
+    (ordinal int, identity uuid, fingerprint uuid, content int) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS ingest_difference
+    (ordinal int, issue_id bigint, fingerprint uuid, kind smallint) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS ingest_row ON COMMIT DELETE ROWS AS
+    SELECT 0::int AS ordinal, {DETAIL_COLUMNS} FROM insight_issue WITH NO DATA;
+-- The joins below hash the keys of the whole run.
+SET LOCAL work_mem = '64MB';
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a run speaks for. ``files`` is None for the whole project."""
+
+    detectors: list[str]
+    files: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How many issues, suppressed ones left out."""
+
+    new: int = 0
+    fixed: int = 0
+    reopened: int = 0
+
+
+class Tracker:
+    """Takes one run's document into its stream. The caller holds the stream's row lock."""
+
+    def __init__(self, run: Run, document: Document, source: Source) -> None:
+        self._run = run
+        self._stream_id: int = run.stream_id
+        self._document = document
+        self._source = source
+        self._starts = array("q")
+        """The ordinal of each file's first finding."""
+
+    def take_first(self) -> tuple[Tally, Difference]:
+        """The first findings of a stream: every one is new, one COPY suffices."""
+        tally = Tally()
+        with connection.cursor() as cursor:
+            copy_rows(_raw(cursor), "insight_issue", ISSUE_COLUMNS, self._issue_rows(tally))
+        return tally, Difference(new=tally.findings - tally.suppressed)
+
+    def take_keys(self) -> Tally:
+        """Copy the keys of all findings, to be followed by :meth:`take_difference`."""
+        tally = Tally()
+        with connection.cursor() as cursor:
+            cursor.execute(_TABLES)
+            copy_rows(_raw(cursor), "ingest_key", KEY_COLUMNS, self._key_rows(tally))
+        return tally
+
+    def take_difference(self, reach: Reach) -> Difference:
+        """Write what differs from the unresolved issues of the stream."""
+        with connection.cursor() as cursor:
+            cursor.execute(_FIND_DIFFERENCE, self._parameters(reach))
+            if cursor.rowcount == 0:
+                return Difference()
+            kinds = self._kinds(cursor)
+            if _FRESH in kinds:
+                cursor.execute(_FIND_REOPENED, self._parameters())
+                if _GONE in kinds:
+                    cursor.execute(_FIND_RENAMED)
+                kinds = self._kinds(cursor)
+            if kinds.keys() - {_GONE}:
+                columns = f"ordinal, {DETAIL_COLUMNS}"
+                rows = self._differing_rows(_differing_ordinals(cursor))
+                copy_rows(_raw(cursor), "ingest_row", columns, rows)
+            return self._write(cursor, kinds)
+
+    def _write(self, cursor: Any, kinds: dict[int, int]) -> Difference:
+        new = fixed = reopened = 0
+        if _GONE in kinds:
+            fixed = _count(cursor, _RESOLVE, self._parameters())
+        if _CHANGED in kinds or _RENAMED in kinds:
+            cursor.execute(_UPDATE)
+        if _REOPENED in kinds:
+            cursor.execute(_KEEP_PAST, self._parameters())
+            reopened = _count(cursor, _REOPEN, self._parameters())
+        if _FRESH in kinds:
+            new = _count(cursor, _INSERT, self._parameters())
+        return Difference(new=new, fixed=fixed, reopened=reopened)
+
+    def _parameters(self, reach: Reach | None = None) -> dict[str, object]:
+        parameters: dict[str, object] = {
+            "stream": self._stream_id,
+            "sequence": self._run.sequence,
+        }
+        if reach is not None:
+            parameters |= {"detectors": reach.detectors, "files": reach.files}
+        return parameters
+
+    @staticmethod
+    def _kinds(cursor: Any) -> dict[int, int]:
+        cursor.execute("SELECT kind, count(*) FROM ingest_difference GROUP BY kind")
+        return dict(cursor.fetchall())
+
+    def _issue_rows(self, tally: Tally) -> Iterator[str]:
+        start = f"{self._stream_id}{FIELD}{self._run.sequence}{FIELD}"
+        for file in self._document.files():
+            for key, diagnostic in keyed(file, self._source, tally):
+                yield f"{start}{key.fields()}{FIELD}{details(diagnostic, file.path)}"
+
+    def _key_rows(self, tally: Tally) -> Iterator[str]:
+        ordinal = 0
+        for file in self._document.files():
+            self._starts.append(ordinal)
+            for key, _ in keyed(file, self._source, tally):
+                yield f"{ordinal}{FIELD}{key.fields()}"
+                ordinal += 1
+
+    def _differing_rows(self, wanted: array[int]) -> Iterator[str]:
+        """The details of the findings that differ; only they are decoded again."""
+        for file, start, end in zip(
+            self._document.files(), self._starts, [*self._starts[1:], None], strict=True
+        ):
+            first = bisect_left(wanted, start)
+            last = len(wanted) if end is None else bisect_left(wanted, end)
+            ordinals = wanted[first:last]
+            if ordinals:
+                places = [ordinal - start for ordinal in ordinals]
+                rows = selected_details(file, self._source, places)
+                for ordinal, row in zip(ordinals, rows, strict=True):
+                    yield f"{ordinal}{FIELD}{row}"
+
+
+def _raw(cursor: Any) -> Any:
+    """psycopg2's own cursor: Django's wrapper has no COPY."""
+    return cursor.cursor
+
+
+def _differing_ordinals(cursor: Any) -> array[int]:
+    cursor.execute(
+        "SELECT ordinal FROM ingest_difference WHERE ordinal IS NOT NULL ORDER BY ordinal"
+    )
+    return array("q", (ordinal for (ordinal,) in cursor.fetchall()))
+
+
+def _count(cursor: Any, statement: str, parameters: dict[str, object]) -> int:
+    cursor.execute(statement, parameters)
+    count: int = cursor.fetchone()[0]
+    return count
+
+
+_FIND_DIFFERENCE = f"""
+INSERT INTO ingest_difference (ordinal, issue_id, fingerprint, kind)
+SELECT key.ordinal, issue.id, coalesce(key.fingerprint, issue.fingerprint),
+       CASE WHEN issue.id IS NULL THEN {_FRESH} WHEN key.ordinal IS NULL THEN {_GONE}
+            ELSE {_CHANGED} END
+FROM (SELECT id, identity, fingerprint, content, detector, path FROM insight_issue
+      WHERE stream_id = %(stream)s AND resolved IS NULL) AS issue
+FULL JOIN ingest_key AS key ON key.identity = issue.identity
+WHERE issue.id IS NULL
+   OR (key.ordinal IS NOT NULL AND key.content <> issue.content)
+   OR (key.ordinal IS NULL AND issue.detector = ANY(%(detectors)s)
+       AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[])))
+"""
+
+_FIND_REOPENED = f"""
+UPDATE ingest_difference AS difference SET kind = {_REOPENED}, issue_id = issue.id
+FROM ingest_key AS key, insight_issue AS issue
+WHERE difference.kind = {_FRESH} AND key.ordinal = difference.ordinal
+  AND issue.stream_id = %(stream)s AND issue.identity = key.identity
+  AND issue.resolved IS NOT NULL
+"""
+
+# The n-th fresh finding of a fingerprint takes over the n-th issue of that fingerprint that is gone.
+_FIND_RENAMED = f"""
+WITH fresh AS (
+    SELECT ordinal, fingerprint,
+           row_number() OVER (PARTITION BY fingerprint ORDER BY ordinal) AS place
+    FROM ingest_difference WHERE kind = {_FRESH}
+), gone AS (
+    SELECT issue_id, fingerprint,
+           row_number() OVER (PARTITION BY fingerprint ORDER BY issue_id) AS place
+    FROM ingest_difference WHERE kind = {_GONE}
+), pair AS (
+    SELECT fresh.ordinal, gone.issue_id FROM fresh JOIN gone USING (fingerprint, place)
+), taken AS (
+    DELETE FROM ingest_difference AS difference USING pair
+    WHERE difference.kind = {_GONE} AND difference.issue_id = pair.issue_id
+)
+UPDATE ingest_difference AS difference SET kind = {_RENAMED}, issue_id = pair.issue_id
+FROM pair WHERE difference.ordinal = pair.ordinal
+"""
+
+_RESOLVE = f"""
+WITH resolved AS (
+    UPDATE insight_issue AS issue SET resolved = %(sequence)s
+    FROM ingest_difference AS difference
+    WHERE difference.kind = {_GONE} AND issue.id = difference.issue_id
+    RETURNING issue.suppressed
+) SELECT count(*) FILTER (WHERE NOT suppressed) FROM resolved
+"""
+
+_TAKE_OVER = """
+    identity = key.identity, content = key.content, severity = row.severity, line = row.line,
+    "column" = row.column, end_line = row.end_line, end_column = row.end_column,
+    suppressed = row.suppressed, path = row.path, message = row.message, snippet = row.snippet,
+    fix = row.fix, url = row.url
+"""
+
+_DIFFERING = """
+    ingest_difference AS difference JOIN ingest_key AS key USING (ordinal)
+    JOIN ingest_row AS row USING (ordinal)
+"""
+
+_UPDATE = f"""
+UPDATE insight_issue AS issue SET {_TAKE_OVER}
+FROM {_DIFFERING}
+WHERE difference.kind IN ({_CHANGED}, {_RENAMED}) AND issue.id = difference.issue_id
+"""
+
+_KEEP_PAST = f"""
+INSERT INTO insight_pastinterval (stream_id, issue_id, introduced, resolved)
+SELECT issue.stream_id, issue.id, issue.introduced, issue.resolved
+FROM ingest_difference AS difference JOIN insight_issue AS issue ON issue.id = difference.issue_id
+WHERE difference.kind = {_REOPENED}
+"""
+
+_REOPEN = f"""
+WITH reopened AS (
+    UPDATE insight_issue AS issue SET {_TAKE_OVER}, introduced = %(sequence)s, resolved = NULL,
+        reopenings = issue.reopenings + 1
+    FROM {_DIFFERING}
+    WHERE difference.kind = {_REOPENED} AND issue.id = difference.issue_id
+    RETURNING issue.suppressed
+) SELECT count(*) FILTER (WHERE NOT suppressed) FROM reopened
+"""
+
+_ROW_DETAILS = ", ".join(f"row.{column}" for column in DETAIL_COLUMNS.split(", "))
+_INSERT = f"""
+WITH inserted AS (
+    INSERT INTO insight_issue ({ISSUE_COLUMNS})
+    SELECT %(stream)s, %(sequence)s, key.identity, key.fingerprint, key.content, {_ROW_DETAILS}
+    FROM {_DIFFERING}
+    WHERE difference.kind = {_FRESH} ORDER BY ordinal
+    RETURNING suppressed
+) SELECT count(*) FILTER (WHERE NOT suppressed) FROM inserted
+"""

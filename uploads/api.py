@@ -1,0 +1,96 @@
+"""``/api/v1/upload``: the one door for payloads."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.documentation import IDEMPOTENCY_KEY, documented
+from accounts.idempotency import REPLAYED_HEADER, key_of, run_once
+from accounts.permissions import ANY_KEY
+from accounts.principal import principal_of
+from odavl.wire.envelope import (
+    PRODUCTS,
+    Envelope,
+    UploadAccepted,
+    UploadOptions,
+    UploadStatus,
+    UploadStored,
+)
+from odavl.wire.encoding import sha256_hex
+from odavl.wire.errors import NotFound
+from uploads import services
+from uploads.queries import status_of, upload_of
+from uploads.reading import RAW_MEDIA_TYPE, Received, read_upload
+
+
+class OptionsView(APIView):
+    """What a client must obey."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"GET": ANY_KEY}
+
+    @documented("Tell what a client must obey", responses={200: UploadOptions})
+    def get(self, request: Request) -> Response:
+        return Response(UploadOptions())
+
+
+class UploadView(APIView):
+    """One payload in one request."""
+
+    # The product decides which scope is needed, see `_principal`.
+    required_scopes: ClassVar[dict[str, str]] = {"POST": ANY_KEY}
+
+    @documented(
+        "Upload one payload",
+        description="As a JSON envelope, or the payload itself with its type in `X-Odavl-Type`.",
+        request=Envelope,
+        other_requests={RAW_MEDIA_TYPE: {"type": "string", "format": "binary"}},
+        responses={201: UploadStored, 202: UploadAccepted},
+        parameters=(IDEMPOTENCY_KEY,),
+    )
+    def post(self, request: Request, product: str) -> Response:
+        if product not in PRODUCTS:
+            raise NotFound(f"There is no product {product[:40]!r}.")
+        principal = principal_of(request)
+        principal.require(f"{product}:write")
+        received = read_upload(request)
+
+        def make_answer() -> tuple[int, bytes]:
+            answer = services.receive(
+                principal=principal,
+                product=product,
+                upload_type=received.upload_type,
+                metadata=received.metadata,
+                content=received.content,
+            )
+            status = 201 if isinstance(answer, UploadStored) else 202
+            return status, msgspec.json.encode(answer)
+
+        answer = run_once(principal, key_of(request), _digest(product, received), make_answer)
+        headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
+        return Response(answer.body, status=answer.status, headers=headers)
+
+
+class UploadStatusView(APIView):
+    """What became of an upload."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"GET": ANY_KEY}
+
+    @documented("Tell what became of an upload", responses={200: UploadStatus})
+    def get(self, request: Request, product: str, upload_id: UUID) -> Response:
+        principal = principal_of(request)
+        if product not in PRODUCTS:
+            raise NotFound(f"There is no product {product[:40]!r}.")
+        principal.require(f"{product}:read")
+        return Response(status_of(upload_of(principal, product, upload_id)))
+
+
+def _digest(product: str, received: Received) -> str:
+    """What makes two uploads the same request, whichever form they came in."""
+    parts = (product, received.upload_type, received.content.sha256)
+    return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(received.metadata))

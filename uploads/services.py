@@ -1,0 +1,85 @@
+"""Receiving uploads: who, may they, is it whole; then over to the product."""
+
+from __future__ import annotations
+
+import msgspec
+
+from accounts.models import Project
+from accounts.principal import Principal
+from accounts.services import find_or_create_project
+from odavl.wire.envelope import (
+    UPLOAD_TYPES,
+    UploadAccepted,
+    UploadMetadata,
+    UploadStored,
+    is_upload_type,
+)
+from odavl.wire.errors import FieldError, UnknownType
+from storage import services as storage
+from uploads.contents import Content
+from uploads.models import Upload, UploadState
+from uploads.registry import handler_of
+
+
+def receive(
+    *,
+    principal: Principal,
+    product: str,
+    upload_type: str,
+    metadata: UploadMetadata,
+    content: Content,
+) -> UploadStored | UploadAccepted:
+    """Store one payload and hand it to its product, in the caller's transaction.
+
+    Raises :class:`UnknownType`, the errors of :func:`find_or_create_project`, and whatever the
+    product finds wrong with the payload; then nothing is left of it.
+    """
+    check_type(product, upload_type)
+    project = _project(principal, metadata)
+    upload = Upload.across_organizations.create(
+        organization=principal.organization,
+        project=project,
+        api_key=principal.key,
+        product=product,
+        type=upload_type,
+        metadata=msgspec.to_builtins(metadata),
+        stored=storage.keep(
+            organization=principal.organization,
+            compressed=content.compressed,
+            sha256=content.sha256,
+            size=content.size,
+        ),
+    )
+    answer = handler_of(product).receive(upload, content.compressed)
+    _note(upload, answer)
+    return answer
+
+
+def check_type(product: str, upload_type: str) -> None:
+    """Raises :class:`UnknownType` that names the ones there are."""
+    if is_upload_type(product, upload_type):
+        return
+    known = next((types for name, types in UPLOAD_TYPES.items() if name == product), ())
+    extra = ("detector-<name>",) if product == "insight" else ()
+    raise UnknownType(
+        f"{product} has no upload type {upload_type[:80]!r}; there are "
+        f"{', '.join((*known, *extra))}.",
+        errors=(FieldError("/type", "unknown_type", "Not an upload type of this product."),),
+    )
+
+
+def _project(principal: Principal, metadata: UploadMetadata) -> Project:
+    return find_or_create_project(
+        principal, project_id=metadata.project_id, project_name=metadata.project_name
+    )
+
+
+def _note(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
+    if isinstance(answer, UploadAccepted):
+        upload.job_id = answer.job_id
+        upload.save(update_fields=["job_id"])
+        return
+    changed = Upload.across_organizations.filter(pk=upload.pk)
+    changed.update(
+        state=UploadState.COMPLETED, run_id=answer.run_id or answer.test_id, url=answer.url
+    )
