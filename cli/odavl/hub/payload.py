@@ -110,3 +110,12 @@ def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise UsageError(f"{source} is not a regular file.")
         yield file
+
+
+def read_regular_file(path: Path, *, limit: int = limits.MAX_INFLATED_SIZE) -> bytes:
+    """The content of ``path``. Raises as :func:`prepared` does."""
+    with _opened(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise PayloadTooLarge(f"{path} is larger than {limit} bytes.")
+    return content

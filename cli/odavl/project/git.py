@@ -96,19 +96,6 @@ def changed_files(root: Path, reference: str = "HEAD") -> ChangedFiles:
     return ChangedFiles(present=tuple(sorted(present)), gone=tuple(sorted(found - present)))
 
 
-def listed_files(root: Path, below: Path) -> tuple[str, ...] | None:
-    """The files under ``below`` that Git tracks or would track, relative to ``root``.
-
-    None where ``root`` is not in a Git repository.
-    """
-    if _ask(root, "rev-parse", "--is-inside-work-tree") != "true":
-        return None
-    output = _run(
-        root, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", str(below)
-    )
-    return tuple(sorted(name for name in set(_names(output)) if (root / name).is_file()))
-
-
 def _base_commit(root: Path, reference: str) -> str | None:
     """The commit to compare with; None for ``HEAD`` before the first commit."""
     if reference.startswith("-"):

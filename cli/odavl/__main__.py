@@ -1,0 +1,5 @@
+"""``python -m odavl``."""
+
+from odavl.main import main
+
+main()

@@ -1,0 +1,199 @@
+"""What follows when there are results: export, print, upload, exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from odavl import __version__
+from odavl.commands.insight import text_output
+from odavl.commands.insight.sarif_output import sarif_of
+from odavl.commands.session import Session
+from odavl.commands.terminal import ProgressLine, printable
+from odavl.hub.uploader import UploadResult, upload
+from odavl.project.git import git_facts
+from odavl.project.link import read_link
+from odavl.wire.analysis import SEVERITIES, AnalysisResults, GitState, Severity
+from odavl.wire.envelope import UploadMetadata
+from odavl.wire.errors import InternalError, LocalStorageFailed, NotAuthenticated
+
+FINDINGS = 1
+EXPORT = Path(".odavl") / "problems-panel-export.json"
+SIGNATURES = Path(".odavl") / "error-signatures.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the command line asks to do with results."""
+
+    format_name: str
+    output: str | None
+    upload: bool | None
+    wait: bool
+    project: str | None
+    branch: str | None
+    fail_on: Severity | None
+
+    def note_flags(self, session: Session) -> None:
+        """Let the flags take part in the order of the configuration."""
+        session.flags["auto_upload"] = self.upload
+        session.flags["project"] = self.project
+        session.flags["fail_on"] = self.fail_on
+
+
+def conclude(session: Session, results: AnalysisResults, asked: Outcome) -> int:
+    """Do with ``results`` what is asked, and give the command's exit code."""
+    from odavl.engines.insight.report import write_export
+
+    git = git_facts(session.root)
+    results.git = GitState(
+        remote=results.git.remote or git.remote,
+        branch=asked.branch or results.git.branch or git.branch,
+        commit=results.git.commit or git.commit,
+    )
+    results.tool.version = results.tool.version or __version__
+    export = write_export(session.root, results)
+    _print(session, results, asked)
+    sent = _uploaded(session, results, asked, export) if session.settings.auto_upload else None
+    _tell_upload(session, sent, asked)
+    if session.json:
+        session.emit(_document(results, export, sent))
+    return _exit_code(session, results, sent)
+
+
+def _print(session: Session, results: AnalysisResults, asked: Outcome) -> None:
+    if asked.output:
+        content = _formatted(session, results, asked.format_name, colored=False)
+        try:
+            Path(asked.output).write_bytes(content)
+        except OSError as error:
+            raise LocalStorageFailed(
+                f"{asked.output} cannot be written: {error.strerror}."
+            ) from error
+        session.say(text_output.summary(results))
+        session.say(f"Written to {asked.output}.")
+    elif not session.json:
+        session.show(_formatted(session, results, asked.format_name, colored=True).decode())
+
+
+def _formatted(
+    session: Session, results: AnalysisResults, format_name: str, *, colored: bool
+) -> bytes:
+    if format_name == "json":
+        return msgspec.json.format(msgspec.json.encode(results))
+    if format_name == "sarif":
+        return msgspec.json.format(msgspec.json.encode(sarif_of(results)))
+    text = text_output.report(results, everything=session.verbose, colored=colored)
+    return text.encode(errors="backslashreplace")
+
+
+def _uploaded(
+    session: Session, results: AnalysisResults, asked: Outcome, export: Path
+) -> UploadResult:
+    if session.known_address is None and session.settings.api_key is None:
+        error = NotAuthenticated(
+            "No hub is known, so nothing was sent or queued.",
+            hint="Run: odavl login --token - --hub URL",
+        )
+        return UploadResult(state="held", error=error)
+    metadata = _metadata(session, results)
+    payload = msgspec.json.encode(results)
+    with ProgressLine(shown=session.talks) as line:
+        sent = upload(
+            session.destination(),
+            "insight",
+            "analysis-results",
+            payload,
+            metadata=metadata,
+            source=export,
+            wait=asked.wait,
+            on_progress=line.tell,
+        )
+    signatures = session.root / SIGNATURES
+    if signatures.is_file():
+        upload(
+            session.destination(),
+            "insight",
+            "error-signatures",
+            signatures,
+            metadata=metadata,
+            silent=True,
+        )
+    return sent
+
+
+def _metadata(session: Session, results: AnalysisResults) -> UploadMetadata:
+    settings = session.settings
+    link = read_link(session.root)
+    linked = link.projectId if link and link.hub == session.address else None
+    # A name given closer than the id (a flag over a file) must not be overruled by it.
+    named_by_flag = session.flags.get("project") is not None
+    project_id = None if named_by_flag else settings.project_id or linked
+    return UploadMetadata(
+        project_id=project_id,
+        project_name=None if project_id else settings.project,
+        branch=results.git.branch,
+        timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        diagnostics_count=results.finding_count,
+    )
+
+
+def _tell_upload(session: Session, sent: UploadResult | None, asked: Outcome) -> None:
+    if sent is None or session.json:
+        if sent is not None and sent.error is not None:
+            session.warn(_failure_line(sent))
+        return
+    if sent.sent_before:
+        session.say(f"Sent {sent.sent_before} from the queue first.")
+    if sent.error is not None:
+        session.warn(_failure_line(sent))
+    elif sent.state == "processing":
+        session.say(f"Uploaded as {sent.upload_id}; the hub is still taking it in.")
+    else:
+        line = printable(f"Uploaded: {sent.url}")
+        (session.show if asked.format_name == "text" and not asked.output else session.say)(line)
+
+
+def _failure_line(sent: UploadResult) -> str:
+    error = sent.error or InternalError()
+    told = f"{error.detail.rstrip()} {error.hint}".strip()
+    if sent.state == "refused":
+        return f"Not uploaded, the hub refuses it: {told}"
+    if not sent.queued:
+        return f"Not uploaded: {told}"
+    send = "odavl sync process-queue sends it; so does the next upload."
+    return f"Not uploaded, but queued: {told} Then: {send}"
+
+
+def _document(results: AnalysisResults, export: Path, sent: UploadResult | None) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(results)
+    return {
+        **document,
+        "counts": text_output.counts(results),
+        "total": results.finding_count,
+        "export": str(export),
+        "upload": sent.document() if sent else None,
+    }
+
+
+def _exit_code(session: Session, results: AnalysisResults, sent: UploadResult | None) -> int:
+    """Findings first: who asked for a gate wants its verdict, wherever the results are."""
+    limit = session.settings.fail_on
+    if limit is not None:
+        found = text_output.counts(results)
+        if any(found[severity] for severity in SEVERITIES[: _rank(limit) + 1]):
+            return FINDINGS
+        reports = results.scope.detectors if results.scope else []
+        if reports and not any(report.status == "ran" for report in reports):
+            raise InternalError(
+                "No detector ran, so there is no verdict.", hint="See: odavl insight detectors"
+            )
+    return sent.exit_code if sent else 0
+
+
+def _rank(severity: str) -> int:
+    return [str(each) for each in SEVERITIES].index(severity)

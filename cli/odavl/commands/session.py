@@ -1,0 +1,176 @@
+"""What every command shares: how to speak, the configuration, and the way to the hub.
+
+Everything that costs time to import is imported by the property that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from odavl.commands.terminal import printable
+
+if TYPE_CHECKING:
+    from odavl.hub.credentials import Credentials
+    from odavl.hub.retry import RetryPolicy
+    from odavl.hub.transport import HubClient
+    from odavl.hub.uploader import Destination
+    from odavl.project.config import Settings
+
+DEFAULT_ADDRESS = "http://localhost:8000"
+"""Where ``make run`` serves."""
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+class Session:
+    """One run of the command line. ``start`` is the folder or file that the command is about."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self.quiet = False
+        self.json = False
+        self.start = Path()
+        self.flags: dict[str, object] = {}
+
+    @property
+    def talks(self) -> bool:
+        """Whether talk is wanted: not with ``-q``."""
+        return not self.quiet
+
+    def say(self, text: str) -> None:
+        """Talk, on standard error; silent with ``-q``."""
+        if self.talks:
+            click.echo(printable(text, lines=True), err=True)
+
+    def warn(self, text: str) -> None:
+        """What must be known, also with ``-q``."""
+        click.echo(printable(text, lines=True), err=True)
+
+    def show(self, text: str) -> None:
+        """Data for a person, on standard output. The caller made foreign text printable."""
+        click.echo(text)
+
+    def emit(self, document: object) -> None:
+        """Data for a machine, on standard output; ASCII, so that no terminal is deceived."""
+        click.echo(json.dumps(document, indent=2))
+
+    @cached_property
+    def home(self) -> Path:
+        from odavl.project.root import home_folder
+
+        return home_folder()
+
+    @cached_property
+    def root(self) -> Path:
+        from odavl.project.root import project_root
+
+        return project_root(self.start, self.home)
+
+    @cached_property
+    def settings(self) -> Settings:
+        from odavl.project.config import load_settings
+
+        return load_settings(self.root, self.home, flags=self.flags)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        from odavl.hub.credentials import Credentials
+
+        return Credentials(self.home)
+
+    @cached_property
+    def address(self) -> str:
+        """The hub's address: configured, else the one last signed in to, else the local one."""
+        return self.known_address or DEFAULT_ADDRESS
+
+    @cached_property
+    def known_address(self) -> str | None:
+        """As :attr:`address`, None where nothing names a hub."""
+        return self.settings.cloud_api or self.credentials.load().current
+
+    @cached_property
+    def token(self) -> str | None:
+        """The key from flags or environment, else the one kept for this hub and no other."""
+        return self.settings.api_key or self.credentials.token(self.address)
+
+    @cached_property
+    def organization_id(self) -> str | None:
+        if self.settings.organization_id:
+            return self.settings.organization_id
+        if self.settings.api_key:
+            return None  # that key may belong to another organization than the sign-in
+        found = self.credentials.load().hubs.get(self.address)
+        return found.organization_id if found else None
+
+    def client(self, *, policy: RetryPolicy | None = None) -> HubClient:
+        """A client that speaks for the person. Raises :class:`NotAuthenticated` without a key."""
+        from odavl.hub.transport import HubClient
+        from odavl.wire.errors import NotAuthenticated
+
+        if self.token is None:
+            raise NotAuthenticated(
+                f"Nobody is signed in to {self.address}.", hint="Run: odavl login --token -"
+            )
+        return HubClient(
+            self.address, token=self.token, organization_id=self.organization_id, policy=policy
+        )
+
+    def destination(self) -> Destination:
+        """Where uploads go."""
+        from odavl.hub.uploader import Destination
+
+        return Destination(
+            address=self.address,
+            token=self.token,
+            organization_id=self.organization_id,
+            home=self.home,
+        )
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+def output_options(function: AnyFunction) -> AnyFunction:
+    """``-q``, ``-v`` and ``--json``, before or after the command's name."""
+    function = _flag("json", "--json", help="Print the result as JSON.")(function)
+    function = _flag("verbose", "-v", "--verbose", help="Say more; show tracebacks.")(function)
+    return _flag("quiet", "-q", "--quiet", help="Say only what must be known.")(function)
+
+
+def hub_options(function: AnyFunction) -> AnyFunction:
+    """``--hub`` and ``--organization``."""
+    function = _setting(
+        "organization_id", "--organization", metavar="ID", help="Act in this organization."
+    )(function)
+    return _setting("cloud_api", "--hub", "--cloud-api", metavar="URL", help="The hub's address.")(
+        function
+    )
+
+
+def _flag(attribute: str, *names: str, help: str) -> Callable[[AnyFunction], AnyFunction]:  # noqa: A002 - Click's word
+    def note(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click calls it
+        if value:
+            setattr(ctx.ensure_object(Session), attribute, True)
+
+    return click.option(
+        *names, is_flag=True, expose_value=False, is_eager=True, callback=note, help=help
+    )
+
+
+def _setting(
+    key: str,
+    *names: str,
+    metavar: str,
+    help: str,  # noqa: A002 - Click's word
+) -> Callable[[AnyFunction], AnyFunction]:
+    def note(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).flags[key] = value
+
+    return click.option(*names, expose_value=False, callback=note, metavar=metavar, help=help)

@@ -1,0 +1,147 @@
+"""``odavl sync queue`` and ``odavl sync process-queue``: the offline queue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from odavl.commands.session import Session, hub_options, output_options, pass_session
+from odavl.commands.terminal import ProgressLine, plural, printable
+
+if TYPE_CHECKING:
+    from odavl.hub.queue import QueueContent, QueuedUpload
+    from odavl.hub.queue_run import QueueReport
+
+MOST_NAMED = 20
+"""How many uploads are named one by one without ``-v``."""
+
+
+@click.group()
+def sync() -> None:
+    """Look at, send or clear what waits for the hub."""
+
+
+@sync.command()
+@click.option("-c", "--clear", is_flag=True, help="Throw away everything that waits.")
+@output_options
+@pass_session
+def queue(session: Session, *, clear: bool) -> None:
+    """Show what waits: how much, of which product, since when, and what stands against it."""
+    from odavl.hub.queue import UploadQueue
+
+    waiting = UploadQueue(session.home)
+    if clear:
+        removed = waiting.clear()
+        if session.json:
+            session.emit({"cleared": removed})
+        else:
+            session.say(f"Cleared {plural(removed, 'queued upload')}.")
+        return
+    content = waiting.content()
+    if session.json:
+        session.emit(queue_document(content))
+    else:
+        _show_queue(session, content)
+
+
+@sync.command("process-queue")
+@hub_options
+@output_options
+@pass_session
+def process_queue(session: Session) -> None:
+    """Send what waits, oldest first, each up to three times."""
+    from odavl.hub.queue import UploadQueue
+
+    waiting = UploadQueue(session.home)
+    content = waiting.content()
+    _warn_of_unreadable(session, content)
+    if not content.items:
+        _tell_report(session, None)
+        return
+    report = _process(session, waiting)
+    _tell_report(session, report)
+    raise click.exceptions.Exit(report.exit_code)
+
+
+def queue_document(content: QueueContent) -> dict[str, Any]:
+    """For machines. ``oldest`` is the time of the oldest upload, None where none waits."""
+    return {
+        "total": len(content.items),
+        "byProduct": dict(Counter(item.product for item in content.items)),
+        "byState": dict(Counter(item.state for item in content.items)),
+        "bytes": sum(item.bodySize for item in content.items),
+        "oldest": content.items[0].createdAt if content.items else None,
+        "unreadable": content.unreadable,
+        "items": [vars(item) for item in content.items],
+    }
+
+
+def _process(session: Session, waiting: Any) -> QueueReport:
+    from odavl.hub.queue_run import process_queue as send
+    from odavl.hub.retry import ONCE
+
+    with session.client(policy=ONCE) as client, ProgressLine(shown=session.talks) as line:
+        return send(
+            waiting,
+            client,
+            on_item=lambda done, total: line.tell(f"sending {done + 1} of {total}", done / total),
+        )
+
+
+def _show_queue(session: Session, content: QueueContent) -> None:
+    _warn_of_unreadable(session, content)
+    if not content.items:
+        session.show("The queue is empty.")
+        return
+    products = Counter(item.product for item in content.items)
+    session.show(f"{plural(len(content.items), 'upload')} queued")
+    for product, count in sorted(products.items()):
+        session.show(f"  {printable(product):10} {count:,}")
+    session.show(f"Oldest: {printable(content.items[0].createdAt)}")
+    hubs = sorted({item.hub for item in content.items})
+    session.show(f"For:    {printable(', '.join(hubs))}")
+    troubled = [item for item in content.items if item.state != "queued"]
+    shown = content.items if session.verbose else troubled[:MOST_NAMED]
+    for item in shown:
+        session.show(_item_line(item))
+    if len(troubled) > len(shown):
+        session.show(f"  and {len(troubled) - len(shown)} more (-v shows all)")
+    session.say("Send them: odavl sync process-queue")
+
+
+def _item_line(item: QueuedUpload) -> str:
+    told = (item.lastError or {}).get("detail", "not tried yet")
+    text = f"{item.state:8} {item.product} {item.type} {item.filePath}: {told}"
+    return f"  {printable(text)}"
+
+
+def _warn_of_unreadable(session: Session, content: QueueContent) -> None:
+    for name in content.unreadable:
+        session.warn(f"Left alone: {name} in the queue is damaged, or of a newer version of odavl.")
+
+
+def _tell_report(session: Session, report: QueueReport | None) -> None:
+    processed = report.processed if report else 0
+    succeeded = report.succeeded if report else 0
+    failed = report.failed if report else 0
+    failures = [*report.failures, *report.set_aside] if report else []
+    if session.json:
+        session.emit(
+            {
+                "processed": processed,
+                "succeeded": succeeded,
+                "failed": failed,
+                "setAside": len(report.set_aside) if report else 0,
+                "failures": [
+                    {"id": each.item.id, "code": each.error.code, "detail": each.error.detail}
+                    for each in failures
+                ],
+            }
+        )
+        return
+    session.show(f"Processed {processed}, succeeded {succeeded}, failed {failed}.")
+    for each in failures[: None if session.verbose else MOST_NAMED]:
+        name = f"{each.item.product} {each.item.type} {each.item.filePath}"
+        session.warn(f"  {name}: {each.error.detail} {each.error.hint}".rstrip())

@@ -1,0 +1,101 @@
+"""What goes to a terminal: text made safe, tables, and a line that shows progress."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Self
+
+import click
+
+# C0 and C1 controls, DEL, zero-width and bidirectional controls, line separators, lone surrogates
+# and tag characters: in a file's name or a hub's answer they could move the cursor, hide text or
+# turn it round.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+PROGRESS_AFTER = 1.0
+"""Seconds; what is done sooner shows no progress."""
+
+_BAR_WIDTH = 24
+_REDRAW_EVERY = 0.1
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""``text`` with what could deceive a reader shown as ``\x1b`` or ``\u202e``.
+
+    With ``lines``, line feeds stay.
+    """
+    pattern = _UNSAFE_BUT_LINES if lines else _UNSAFE
+    return pattern.sub(_escaped, text)
+
+
+def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    """``rows`` in columns under ``heads``; cells are made printable."""
+    cells = [list(heads), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+class ProgressLine:
+    """One line on standard error, redrawn in place; on a terminal only, after a second.
+
+    May be told from several threads. Use as a context manager: the line is gone at the end.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown and sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._last = 0.0
+        self._width = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._width:
+            click.echo(f"\r{' ' * self._width}\r", nl=False, err=True)
+
+    def tell(self, what: str, share: float | None = None) -> None:
+        """``share`` is from 0 to 1, None where it is not known."""
+        now = time.monotonic()
+        if not self._shown or now - self._started < PROGRESS_AFTER:
+            return
+        with self._lock:
+            if now - self._last < _REDRAW_EVERY and share != 1:
+                return
+            self._last = now
+            line = self._line(what, share)
+            click.echo(f"\r{line.ljust(self._width)}", nl=False, err=True)
+            self._width = max(self._width, len(line))
+
+    @staticmethod
+    def _line(what: str, share: float | None) -> str:
+        columns = 78
+        if share is None:
+            return printable(what)[:columns]
+        filled = round(min(max(share, 0.0), 1.0) * _BAR_WIDTH)
+        bar = "#" * filled + "-" * (_BAR_WIDTH - filled)
+        return f"[{bar}] {share:4.0%}  {printable(what)}"[:columns]
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code <= 0xFF:  # noqa: PLR2004 - two hexadecimal digits
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
