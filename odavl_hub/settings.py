@@ -139,9 +139,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",
     "priority_steps": [0, 3, 6, 9],
-    # A dead broker costs the request that enqueues this long at most; the relay sends later.
+    # A dead broker must not keep the request that enqueues; the relay sends later.
+    "max_retries": 1,
+    "interval_start": 0,
     "socket_connect_timeout": 2,
-    "socket_timeout": 30,
+    "socket_timeout": 5,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_IGNORE_RESULT = True

@@ -18,6 +18,8 @@ from django.conf import settings
 
 from tests.services import TestServices
 
+pytest_plugins = ["tests.cast"]
+
 _SERVICES = pytest.StashKey[TestServices]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
@@ -68,10 +70,9 @@ def _own_redis(url: str) -> str:
     """``url`` with a database number that only this xdist worker uses."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     number = int(re.sub(r"\D", "", worker) or 0) + 1 if worker else 0
-    parts = urlsplit(url)
-    if parts.scheme == "redis+socket":
-        return urlunsplit(parts._replace(query=f"virtual_host={number}"))
-    return urlunsplit(parts._replace(path=f"/{number}"))
+    if url.startswith("redis+socket:"):
+        return f"{url.partition('?')[0]}?virtual_host={number}"
+    return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,115 @@
+"""One attempt: what becomes of the job when its handler returns or raises."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from django.db import connection
+
+from jobs import running, services
+from jobs.models import Job, State
+from odavl.wire.errors import InvalidPayload, StorageFull
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_handler_that_returns_completes_its_job(job, handler):
+    assert running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.progress, job.attempts) == (State.COMPLETED, 100, 1)
+    assert job.finished_at is not None
+    assert handler.claims[0].payload == {"n": 1}
+
+
+def test_a_second_message_does_nothing(job, handler):
+    running.run(job.id)
+
+    assert not running.run(job.id)
+    assert len(handler.claims) == 1
+
+
+def test_a_refusal_is_final(job, handler):
+    handler.errors = [InvalidPayload("line 3 is not a number")]
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.error["code"]) == (State.FAILED, "invalid_payload")
+    assert job.error["detail"] == "line 3 is not a number"
+
+
+def test_a_failure_that_may_pass_is_retried_three_times_with_growing_pauses(job, handler):
+    handler.errors = [StorageFull() for _ in range(4)]
+    pauses = []
+
+    for _ in range(4):
+        running.run(job.id)
+        job.refresh_from_db()
+        if job.state == State.DELAYED:
+            pauses.append(round((job.run_at - job.heartbeat_at).total_seconds()))
+            Job.across_organizations.filter(id=job.id).update(run_at=job.created_at)
+
+    assert pauses == [2, 4, 6]
+    assert (job.state, job.attempts, job.error["code"]) == (State.FAILED, 4, "storage_full")
+
+
+def test_a_defect_is_told_without_its_details(job, handler, caplog):
+    handler.errors = [ZeroDivisionError("secret=hunter2")]
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.error["code"]) == (State.DELAYED, "internal_error")
+    assert "hunter2" not in str(job.error)
+    assert "hunter2" in caplog.text
+
+
+def test_a_job_out_of_time_says_so(job, handler):
+    handler.errors = [SoftTimeLimitExceeded()]
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.error["code"]) == (State.DELAYED, "request_timeout")
+
+
+def test_a_type_without_a_handler_fails(organization):
+    job = services.enqueue(organization=organization, job_type="test.unknown", payload={})
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert job.state == State.FAILED
+    assert "test.unknown" in job.error["detail"]
+
+
+def test_a_handler_may_complete_within_its_own_transaction(job, handler, monkeypatch):
+    monkeypatch.setattr(type(handler), "__call__", lambda self, claim: claim.complete())
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert job.state == State.COMPLETED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_handler_keeps_its_lease(job, handler, monkeypatch):
+    monkeypatch.setattr(running, "HEARTBEAT", timedelta(milliseconds=20))
+    beats = []
+
+    def wait_for_a_beat(self, held) -> None:
+        before = held.job.heartbeat_at
+        while not beats:
+            now = Job.across_organizations.get(id=held.job.id).heartbeat_at
+            beats.extend([now] if now > before else [])
+
+    monkeypatch.setattr(type(handler), "__call__", wait_for_a_beat)
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert job.state == State.COMPLETED
+    assert connection.is_usable()
