@@ -1,0 +1,55 @@
+/* The chart of open, new and fixed issues over runs. The same numbers stand in a table below it. */
+"use strict";
+(() => {
+  const host = document.querySelector("[data-trend]");
+  const points = JSON.parse(document.getElementById(host.dataset.trend).textContent);
+  const colour = (name) => {
+    // Canvas knows no light-dark(): the browser resolves it on an element first.
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    host.append(probe);
+    const resolved = getComputedStyle(probe).color;
+    probe.remove();
+    return resolved;
+  };
+  const bars = uPlot.paths.bars({ size: [0.35, 22] });
+  const numbers = new Intl.NumberFormat(document.documentElement.lang);
+  const shown = (_plot, value) => (value === null ? "–" : numbers.format(value));
+  let chart = null;
+
+  const options = () => {
+    const grid = { stroke: colour("--line"), width: 1 };
+    const axis = { stroke: colour("--ink-soft"), grid, ticks: grid, font: "12px Inter, sans-serif" };
+    const accent = colour("--accent");
+    return {
+      width: host.clientWidth,
+      height: host.clientHeight - 32,
+      cursor: { drag: { x: false, y: false } },
+      scales: { x: { time: false, range: (_u, low, high) => [low - 0.6, high + 0.6] } },
+      axes: [
+        { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100], values: (_u, at) => at.map((n) => (Number.isInteger(n) ? `#${n}` : "")) },
+        { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000], values: (_u, at) => at.map((n) => numbers.format(n)) },
+      ],
+      series: [
+        { label: host.dataset.run, value: (_u, n) => (n === null ? "–" : `#${n}`) },
+        { label: host.dataset.open, stroke: accent, width: 2, fill: colour("--accent-soft"), points: { show: points.sequence.length < 40, size: 6, fill: accent }, value: shown },
+        { label: host.dataset.new, stroke: colour("--high"), fill: colour("--high"), paths: bars, points: { show: false }, value: shown },
+        { label: host.dataset.fixed, stroke: colour("--low"), fill: colour("--low"), paths: bars, points: { show: false }, value: shown },
+      ],
+    };
+  };
+
+  const draw = () => {
+    chart?.destroy();
+    chart = new uPlot(options(), [points.sequence, points.open, points.new, points.fixed], host);
+  };
+
+  draw();
+  document.addEventListener("odavl:theme", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new ResizeObserver(() => {
+    if (chart && chart.width !== host.clientWidth) {
+      chart.setSize({ width: host.clientWidth, height: host.clientHeight - 32 });
+    }
+  }).observe(host);
+})();
