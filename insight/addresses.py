@@ -1,15 +1,23 @@
-"""Absolute addresses of pages, as people are given them."""
+"""Absolute addresses of pages, as people are given them.
+
+In the default language: who opens one has the switch to the others on the page.
+"""
 
 from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
 
-from insight.models import Run
+from insight.models import Issue, Run
 
 
 def run_address(run: Run) -> str:
-    """The run's page. In the default language; the page offers the others."""
-    organization = run.stream.project.organization
+    return _page("insight:run", run.stream.project.organization.slug, run.pk)
+
+
+def issue_address(issue: Issue) -> str:
+    return _page("insight:issue", issue.stream.project.organization.slug, issue.pk)
+
+
+def _page(name: str, *arguments: object) -> str:
     with translation.override(settings.LANGUAGE_CODE):
-        path = reverse("insight:run", args=[organization.slug, run.pk])
-    return f"{settings.PUBLIC_URL}{path}"
+        return f"{settings.PUBLIC_URL}{reverse(name, args=arguments)}"

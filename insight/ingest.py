@@ -33,7 +33,7 @@ def receive_run(*, upload: Upload, header: Header) -> Run:
     stream = _locked_stream(upload, header)
     stream.last_sequence += 1
     stream.save(update_fields=["last_sequence"])
-    return Run.across_organizations.create(
+    run: Run = Run.across_organizations.create(
         organization_id=upload.organization_id,
         stream=stream,
         upload=upload,
@@ -44,6 +44,7 @@ def receive_run(*, upload: Upload, header: Header) -> Run:
         tool_version=header.tool.version[:50],
         metrics=msgspec.to_builtins(header.metrics),
     )
+    return run
 
 
 def is_next(run: Run) -> bool:
@@ -114,7 +115,7 @@ def _locked_stream(upload: Upload, header: Header) -> Stream:
         )
     streams = Stream.across_organizations.select_for_update()
     wanted: dict[str, Any] = {"project": upload.project, "branch": branch.replace("\x00", "␀")}
-    stream = streams.filter(**wanted).first()
+    stream: Stream | None = streams.filter(**wanted).first()
     if stream is None:
         # Two first uploads of a branch may race: the constraint decides, both lock the winner.
         new = Stream(organization_id=upload.organization_id, **wanted)

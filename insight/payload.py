@@ -96,7 +96,7 @@ T = TypeVar("T")
 def _decoded(file: File, raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     """A part of one file's findings; an error points into the whole document."""
     try:
-        return decode_json(raw, decoder)  # type: ignore[arg-type]  # Raw is a buffer like bytes
+        return decode_json(raw, decoder)
     except InvalidPayload as error:
         prefix = f"/diagnostics/{_pointer_token(file.path)}"
         raise InvalidPayload(
@@ -133,7 +133,7 @@ def clean_path(path: str) -> str:
 
 
 def _is_drive(part: str) -> bool:
-    return len(part) == 2 and part[1] == ":" and part[0].isalpha()
+    return part[1:] == ":" and part[0].isalpha()
 
 
 def _pointer_token(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
 from insight.ingest import ingest, ingest_through, is_next, receive_run

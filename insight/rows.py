@@ -15,7 +15,7 @@ from zlib import crc32
 from insight.copying import FIELD, NULL
 from insight.models import Severity
 from insight.payload import File
-from odavl.engines.insight.fingerprints import assign_fingerprints
+from odavl.engines.insight.fingerprints import FINGERPRINT_LENGTH, assign_fingerprints
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
@@ -66,7 +66,7 @@ def keyed(file: File, source: Source, tally: Tally) -> Iterator[tuple[Key, Diagn
     """The findings of one file in the document's order, each under an identity of its own."""
     found = file.diagnostics()
     _name_sources(found, source)
-    if not all([diagnostic.fingerprint for diagnostic in found]):
+    if not all(diagnostic.fingerprint for diagnostic in found):
         assign_fingerprints({file.path: found}, lambda _path: None)
     path_number = _digest_number(file.path)
     for diagnostic, fingerprint in zip(found, _fingerprints(found), strict=True):
@@ -85,12 +85,15 @@ def keyed(file: File, source: Source, tally: Tally) -> Iterator[tuple[Key, Diagn
 def details(diagnostic: Diagnostic, path: str) -> str:
     """The fields for :data:`DETAIL_COLUMNS`."""
     end_line, end_column = diagnostic.end_line, diagnostic.end_column
+    numbers = (
+        f"{SEVERITY_OF_NAME[diagnostic.severity]}{FIELD}{diagnostic.line}{FIELD}"
+        f"{diagnostic.column}{FIELD}{NULL if end_line is None else end_line}{FIELD}"
+        f"{NULL if end_column is None else end_column}{FIELD}"
+        f"{'t' if diagnostic.suppressed else 'f'}"
+    )
     return FIELD.join(
         (
-            f"{SEVERITY_OF_NAME[diagnostic.severity]}{FIELD}{diagnostic.line}{FIELD}"
-            f"{diagnostic.column}{FIELD}{NULL if end_line is None else end_line}{FIELD}"
-            f"{NULL if end_column is None else end_column}{FIELD}"
-            f"{'t' if diagnostic.suppressed else 'f'}",
+            numbers,
             diagnostic.source,
             diagnostic.code,
             path,
@@ -146,7 +149,7 @@ def _fingerprints(found: list[Diagnostic]) -> list[int]:
 
 def _fingerprint_number(text: str) -> int:
     """128 bits of any text; 32 hex digits are taken as they are."""
-    if len(text) == 32:
+    if len(text) == FINGERPRINT_LENGTH:
         try:
             number = int(text, 16)
         except ValueError:

@@ -125,8 +125,8 @@ class Tracker:
             new = _count(cursor, _INSERT, self._parameters())
         return Difference(new=new, fixed=fixed, reopened=reopened)
 
-    def _parameters(self, reach: Reach | None = None) -> dict[str, object]:
-        parameters: dict[str, object] = {
+    def _parameters(self, reach: Reach | None = None) -> dict[str, Any]:
+        parameters: dict[str, Any] = {
             "stream": self._stream_id,
             "sequence": self._run.sequence,
         }
@@ -180,7 +180,7 @@ def _differing_ordinals(cursor: Any) -> array[int]:
     return array("q", (ordinal for (ordinal,) in cursor.fetchall()))
 
 
-def _count(cursor: Any, statement: str, parameters: dict[str, object]) -> int:
+def _count(cursor: Any, statement: str, parameters: dict[str, Any]) -> int:
     cursor.execute(statement, parameters)
     count: int = cursor.fetchone()[0]
     return count
@@ -208,7 +208,7 @@ WHERE difference.kind = {_FRESH} AND key.ordinal = difference.ordinal
   AND issue.resolved IS NOT NULL
 """
 
-# The n-th fresh finding of a fingerprint takes over the n-th issue of that fingerprint that is gone.
+# The n-th fresh finding of a fingerprint takes over the n-th issue of it that is gone.
 _FIND_RENAMED = f"""
 WITH fresh AS (
     SELECT ordinal, fingerprint,

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.db.models import QuerySet
 
 from accounts.models import Organization
 from odavl.wire.errors import ServiceUnavailable, StorageFull
@@ -23,7 +24,9 @@ def keep(*, organization: Organization, compressed: bytes, sha256: str, size: in
     Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
     does not take it.
     """
-    known = StoredObject.objects.for_organization(organization).filter(sha256=sha256)
+    known: QuerySet[StoredObject] = StoredObject.objects.for_organization(organization).filter(
+        sha256=sha256
+    )
     if (found := known.defer("inline").first()) is not None:
         return found
     record = StoredObject(
@@ -35,7 +38,8 @@ def keep(*, organization: Organization, compressed: bytes, sha256: str, size: in
         _write(record.key, compressed)
     # Two uploads of the same content may race; the unique constraint decides, both get its row.
     StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
-    return known.defer("inline").get()
+    kept: StoredObject = known.defer("inline").get()
+    return kept
 
 
 def read(stored: StoredObject) -> bytes:

@@ -14,6 +14,7 @@ from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of, run_once
 from accounts.permissions import ANY_KEY
 from accounts.principal import principal_of
+from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import (
     PRODUCTS,
     Envelope,
@@ -22,7 +23,6 @@ from odavl.wire.envelope import (
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.encoding import sha256_hex
 from odavl.wire.errors import NotFound
 from uploads import services
 from uploads.queries import status_of, upload_of
@@ -35,7 +35,7 @@ class OptionsView(APIView):
     required_scopes: ClassVar[dict[str, str]] = {"GET": ANY_KEY}
 
     @documented("Tell what a client must obey", responses={200: UploadOptions})
-    def get(self, request: Request) -> Response:
+    def get(self, _request: Request) -> Response:
         return Response(UploadOptions())
 
 

@@ -20,7 +20,7 @@ class UploadState(models.TextChoices):
 
 
 class Upload(OrganizationScoped):
-    """One payload on its way in. It is written in the transaction that promises it to the client."""
+    """One payload on its way in, written in the transaction that promises it to the client."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")

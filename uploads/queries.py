@@ -16,7 +16,7 @@ def upload_of(principal: Principal, product: str, upload_id: UUID) -> Upload:
     uploads = Upload.objects.for_organization(principal.organization)
     if principal.project is not None:
         uploads = uploads.filter(project=principal.project)
-    upload = uploads.filter(product=product, pk=upload_id).first()
+    upload: Upload | None = uploads.filter(product=product, pk=upload_id).first()
     if upload is None:
         raise NotFound("There is no such upload.")
     return upload
@@ -37,8 +37,11 @@ def status_of(upload: Upload) -> UploadStatus:
             upload_id=str(upload.pk), state="failed", progress=100, problem=upload.problem
         )
     progress = _progress_of_job(upload)
-    state = "processing" if progress else "pending"
-    return UploadStatus(upload_id=str(upload.pk), state=state, progress=progress)
+    return UploadStatus(
+        upload_id=str(upload.pk),
+        state="processing" if progress else "pending",
+        progress=progress,
+    )
 
 
 def _progress_of_job(upload: Upload) -> int:

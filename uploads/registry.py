@@ -1,4 +1,4 @@
-"""Who takes in which product's payloads. The owning app registers in the ``ready`` of its apps.py."""
+"""Who takes in which product's payloads. Owners register in the ``ready`` of their apps.py."""
 
 from __future__ import annotations
 

@@ -1,0 +1,259 @@
+"""``/api/v1/insight``: parse, one call, render."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.documentation import PAGE, Parameter, documented
+from accounts.models import Project
+from accounts.paging import bad_parameter, encode_cursor, paginate
+from accounts.principal import Principal, principal_of
+from accounts.queries import project_of
+from insight import queries
+from insight import rendering as show
+from insight.filters import SORTS, STATES, IssueFilter
+from insight.models import Issue, Run, Stream
+from odavl.wire import insight as wire
+from odavl.wire import limits
+from odavl.wire.analysis import SEVERITIES
+from odavl.wire.errors import NotFound
+from storage import services as storage
+
+_READ: dict[str, str] = {"GET": "insight:read"}
+_BY_SEVERITY = SORTS["severity"]
+_PROJECT = Parameter(
+    "project", "Id or slug of the project; needed unless the key or `X-Project-Id` names one."
+)
+_BRANCH = Parameter("branch", "The branch; without it the project's default branch.")
+_FILTERS: tuple[Parameter, ...] = (
+    Parameter(
+        "severity",
+        "Only these severities; may be repeated.",
+        {"type": "array", "items": {"type": "string", "enum": list(SEVERITIES)}},
+    ),
+    Parameter("detector", "Only these detectors.", {"type": "array", "items": {"type": "string"}}),
+    Parameter("rule", "Only these rules.", {"type": "array", "items": {"type": "string"}}),
+    Parameter("path", "A file, a folder ending in `/`, or a pattern with `*`."),
+    Parameter(
+        "state",
+        "The state.",
+        {"type": "string", "enum": list(STATES), "default": "open"},
+    ),
+    Parameter("new", "Only those that the latest run introduced.", {"type": "boolean"}),
+    Parameter("text", "Only those with this text in message, rule or path."),
+    Parameter(
+        "sort",
+        "The order.",
+        {"type": "string", "enum": list(SORTS), "default": "severity"},
+    ),
+)
+
+
+class RunsView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List runs, latest first",
+        responses={200: wire.RunPage},
+        parameters=(*PAGE, _PROJECT, _BRANCH),
+    )
+    def get(self, request: Request) -> Response:
+        runs = _runs(principal_of(request))
+        if (project := _project(request)) is not None:
+            runs = runs.filter(stream__project=project)
+        if branch := request.query_params.get("branch"):
+            runs = runs.filter(stream__branch=branch)
+        return paginate(request, runs, order=("-created_at", "-id"), show=show.run_summary)
+
+
+class RunView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented("Show one run", responses={200: wire.RunDetail})
+    def get(self, request: Request, run_id: UUID) -> Response:
+        return Response(show.run_detail(_run(principal_of(request), run_id)))
+
+
+class RunPayloadView(APIView):
+    """The document as it was sent, gzip-compressed."""
+
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented("Download the document of a run", responses={200: dict})
+    def get(self, request: Request, run_id: UUID) -> HttpResponse:
+        run = _run(principal_of(request), run_id)
+        body = storage.read(run.upload.stored)
+        return HttpResponse(
+            body, content_type="application/json", headers={"Content-Encoding": "gzip"}
+        )
+
+
+class RunIssuesView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List the issues that were there at a run",
+        responses={200: wire.IssuePage},
+        parameters=PAGE,
+    )
+    def get(self, request: Request, run_id: UUID) -> Response:
+        issues = queries.issues_in(_run(principal_of(request), run_id))
+        return _issue_page(request, issues, _BY_SEVERITY)
+
+
+class RunDiffView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "Compare two runs of a project",
+        responses={200: wire.RunDiff},
+        parameters=(
+            Parameter("against", "Id of the run to compare with; without it the one before."),
+            PAGE[0],
+            Parameter("part", "Go on in `new` or `fixed` only, with `cursor`."),
+            PAGE[1],
+        ),
+    )
+    def get(self, request: Request, run_id: UUID) -> Response:
+        principal = principal_of(request)
+        run = _run(principal, run_id)
+        base = _base(principal, run, request.query_params.get("against"))
+        if base is None:
+            diff_new, diff_fixed = queries.issues_in(run), Issue.across_organizations.none()
+            unchanged = 0
+        else:
+            found = queries.diff(run, base)
+            diff_new, diff_fixed = found.new, found.fixed
+            unchanged = found.unchanged_count()
+        part = request.query_params.get("part")
+        if part is not None:
+            if part not in ("new", "fixed"):
+                raise bad_parameter("part", "must be new or fixed")
+            return _issue_page(request, diff_new if part == "new" else diff_fixed, _BY_SEVERITY)
+        return Response(
+            wire.RunDiff(
+                run=str(run.pk),
+                against=str(base.pk) if base else None,
+                new=_diff_part(diff_new),
+                fixed=_diff_part(diff_fixed),
+                unchanged=wire.DiffCount(count=unchanged),
+            )
+        )
+
+
+class IssuesView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List the issues of a branch",
+        responses={200: wire.IssuePage},
+        parameters=(*PAGE, _PROJECT, _BRANCH, *_FILTERS),
+    )
+    def get(self, request: Request) -> Response:
+        wanted = IssueFilter.from_query(request.query_params)
+        project = _project(request)
+        if project is None:
+            raise bad_parameter("project", "is needed: the id or slug of a project")
+        stream = queries.stream_of(project, request.query_params.get("branch"))
+        if stream is None:
+            return Response(wire.IssuePage(items=[], total=0))
+        return _issue_page(request, queries.issues_of(stream, wanted), SORTS[wanted.sort])
+
+
+class IssueView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented("Show one issue and its life", responses={200: wire.IssueDetail})
+    def get(self, request: Request, issue_id: int) -> Response:
+        issue = _issue(principal_of(request), issue_id)
+        return Response(show.issue_detail(issue, queries.lives_of(issue)))
+
+
+class IssueRunsView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List the runs an issue lived through, latest first",
+        responses={200: wire.RunPage},
+        parameters=PAGE,
+    )
+    def get(self, request: Request, issue_id: int) -> Response:
+        runs = queries.runs_with(_issue(principal_of(request), issue_id))
+        return paginate(
+            request,
+            runs.select_related("stream__project__organization"),
+            order=("-sequence",),
+            show=show.run_summary,
+            count=True,
+        )
+
+
+def _project(request: Request) -> Project | None:
+    """The project that the request is about, where it names one or may see only one."""
+    principal = principal_of(request)
+    if name := request.query_params.get("project"):
+        return project_of(principal, name)
+    return principal.project
+
+
+def _runs(principal: Principal) -> QuerySet[Run]:
+    runs = queries.runs_of(principal.organization)
+    return runs.filter(stream__project=principal.project) if principal.project else runs
+
+
+def _run(principal: Principal, run_id: UUID) -> Run:
+    run = queries.run_of(principal.organization, run_id)
+    _check_visible(principal, run.stream)
+    return run
+
+
+def _base(principal: Principal, run: Run, against: str | None) -> Run | None:
+    if against is None:
+        return queries.previous_run(run)
+    try:
+        return _run(principal, UUID(against))
+    except ValueError as error:
+        raise bad_parameter("against", "must be the id of a run") from error
+
+
+def _issue(principal: Principal, issue_id: int) -> Issue:
+    issue = queries.issue_of(principal.organization, issue_id)
+    _check_visible(principal, issue.stream)
+    return issue
+
+
+def _check_visible(principal: Principal, stream: Stream) -> None:
+    if principal.project is not None and stream.project_id != principal.project.pk:
+        raise NotFound("There is nothing at this address.")
+
+
+def _issue_page(request: Request, issues: QuerySet[Issue], order: tuple[str, ...]) -> Response:
+    # Counted on the first page only: a reader who goes on has seen the number.
+    first = not ({"cursor", "offset"} & request.query_params.keys())
+    count = queries.bounded_count(issues) if first else None
+    rows = issues.select_related("stream__project__organization")
+    response = paginate(request, rows, order=order, show=show.issue_summary)
+    if count is not None and count <= queries.COUNT_LIMIT:
+        response.data["total"] = count
+    return response
+
+
+def _diff_part(issues: QuerySet[Issue]) -> wire.DiffPart:
+    rows = issues.select_related("stream__project__organization").order_by(*_BY_SEVERITY)
+    found = list(rows[: limits.DEFAULT_PAGE_SIZE + 1])
+    shown = found[: limits.DEFAULT_PAGE_SIZE]
+    following = None
+    if len(found) > len(shown):
+        following = encode_cursor([shown[-1].severity, shown[-1].pk])
+    return wire.DiffPart(
+        count=issues.order_by().count(),
+        items=[show.issue_summary(issue) for issue in shown],
+        next=following,
+    )
