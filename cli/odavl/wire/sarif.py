@@ -126,6 +126,7 @@ class Result(_Part):
     locations: list[Location] = msgspec.field(default_factory=list)
     suppressions: list[Suppression] = msgspec.field(default_factory=list)
     fixes: list[Fix] = msgspec.field(default_factory=list)
+    partial_fingerprints: dict[str, str] = msgspec.field(default_factory=dict)
     properties: dict[str, object] = msgspec.field(default_factory=dict)
 
 

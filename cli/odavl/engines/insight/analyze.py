@@ -305,8 +305,7 @@ def _complete(root: Path, diagnostics: dict[str, list[Diagnostic]]) -> None:
     """Fingerprints and snippets; secrets struck out last, so that they do count as text."""
     source = SourceFiles(root)
     assign_fingerprints(diagnostics, source.lines)
-    for path, found in diagnostics.items():
-        strike_out_secrets(found, source.lines(path))
+    strike_out_secrets(diagnostics, source.lines)
 
 
 def _count_taken(detectors: list[Detector], selection: Selection) -> int:

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-from odavl.engines.insight.source_text import snippet_of
+from odavl.engines.insight.source_text import ReadLines, snippet_of, without_sources
 from odavl.wire.analysis import Diagnostic
 
 FINGERPRINT_LENGTH = 32
@@ -41,7 +41,6 @@ _SUPPRESSION = re.compile(
     r"(?:noqa|nosec|nosemgrep|NOSONAR|type:\s*ignore|(?:based)?pyright:|mypy:|pylint:|pragma:"
     r"|ruff:|eslint-disable|@ts-ignore|@ts-expect-error).*",
 )
-_SUPPRESSION_SIGNS = ("#", "//", "/*")
 _NUMBER = re.compile(r"\d+")
 _DEFINITION = re.compile(
     r"(?:[\w@\[\]<>,:&*]+\s+)*?"
@@ -52,13 +51,14 @@ _DEFINITION = re.compile(
     r"(?!(?:if|for|while|switch|catch|with|return|function)\b)([\w$#]+)\s*\([^;]*\)[^;]*\{\s*$"
 )
 _CLOSERS = frozenset(")]}")
-
-ReadLines = Callable[[str], Sequence[str] | None]
-"""A path's lines without their ends, or None where they are not at hand."""
+_LONGEST_LINE = 2_000
+"""Characters. Longer lines are generated: of them counts what is around the finding."""
+_LONGEST_DEFINITION = 300
+_BEFORE, _AFTER = 200, 300
 
 
 def assign_fingerprints(
-    diagnostics: dict[str, list[Diagnostic]], read_lines: ReadLines = lambda _path: None
+    diagnostics: dict[str, list[Diagnostic]], read_lines: ReadLines = without_sources
 ) -> None:
     """Fill ``fingerprint`` where it is empty, and ``snippet`` where it is and the line is known.
 
@@ -98,9 +98,10 @@ def _like_findings(
 ) -> dict[str, list[Diagnostic]]:
     """The findings by their plain fingerprint. ``plain`` and ``texts`` remember earlier work."""
     groups: dict[str, list[Diagnostic]] = {}
+    folded: dict[int, str] = {}
     for each in missing:
         if lines is not None and 0 < each.line <= len(lines):
-            text = _marked_text(lines[each.line - 1], each)
+            text = _marked_text(lines[each.line - 1], each, folded)
         else:
             told = each.snippet
             raw = told or each.message
@@ -191,25 +192,35 @@ def _digest(text: str, length: int) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=length // 2).hexdigest()
 
 
-def _marked_text(line: str, found: Diagnostic) -> str:
-    marked = ""
-    if found.column:
-        one_line = found.end_line in {None, found.line}
-        end = (found.end_column or len(line) + 1) if one_line else len(line) + 1
-        marked = " ".join(_without_suppression(line[found.column - 1 : end - 1]).split())
-    return f"{' '.join(_without_suppression(line).split())}\0{marked}"
+def _marked_text(line: str, found: Diagnostic, folded: dict[int, str]) -> str:
+    """The line and what the finding marks of it. ``folded`` remembers lines by their number."""
+    column = found.column
+    whole = folded.get(found.line)
+    if len(line) > _LONGEST_LINE:
+        whole = _fold(line[max(column - _BEFORE, 0) : column + _AFTER])
+    elif whole is None:
+        whole = folded[found.line] = _fold(line)
+    if not column:
+        return f"{whole}\0"
+    one_line = found.end_line in {None, found.line}
+    end = (found.end_column or len(line) + 1) if one_line else len(line) + 1
+    return f"{whole}\0{_fold(line[column - 1 : min(end - 1, column + _LONGEST_LINE)])}"
+
+
+def _fold(line: str) -> str:
+    return " ".join(_without_suppression(line).split())
 
 
 def _without_suppression(line: str) -> str:
     """Silencing one rule on a line must not change what the others say there."""
-    if any(sign in line for sign in _SUPPRESSION_SIGNS):
+    if "#" in line or "//" in line or "/*" in line:
         return _SUPPRESSION.sub("", line)
     return line
 
 
 def _first_line(snippet: str) -> str:
     for line in snippet.splitlines():
-        folded = " ".join(_without_suppression(line).split())
+        folded = _fold(line)
         if folded:
             return folded
     return ""
@@ -231,7 +242,8 @@ def enclosing_scopes(lines: Sequence[str]) -> list[str]:
             while around and around[-1][0] >= indentation:
                 around.pop()
         scopes.append(around[-1][1] if around else "")
-        definition = _DEFINITION.match(text) if text else None
+        is_short = 0 < len(text) <= _LONGEST_DEFINITION
+        definition = _DEFINITION.match(text) if is_short else None
         if definition:
             name = definition[1] or definition[2] or definition[3]
             around.append((indentation, f"{scopes[-1]}.{name}" if scopes[-1] else name))

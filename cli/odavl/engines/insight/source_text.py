@@ -7,7 +7,7 @@ its values struck out, in every finding that shows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from odavl.wire import limits
@@ -27,6 +27,16 @@ _SECRET_RULES = {
     "ruff": frozenset({"S105", "S106", "S107"}),
 }
 _SHORTEST_SECRET = 4
+_LONGEST_LINE = 20_000
+
+
+ReadLines = Callable[[str], Sequence[str] | None]
+"""A path's lines without their ends, or None where they are not at hand."""
+
+
+def without_sources(_path: str) -> Sequence[str] | None:
+    """For documents that come without the files they speak of."""
+    return None
 
 
 class SourceFiles:
@@ -90,14 +100,17 @@ def strike_out(line: str) -> str:
     return struck if struck != line else STRUCK_OUT
 
 
-def strike_out_secrets(found: Iterable[Diagnostic], lines: Sequence[str] | None) -> None:
-    """Strike out, in the snippets and messages of one file, what its findings call secrets."""
-    everything = list(found)
-    secret_lines = {each.line for each in everything if is_secret(each)}
-    if not secret_lines:
-        return
-    values = _values_on(secret_lines, lines or ())
-    for each in everything:
+def strike_out_secrets(diagnostics: Mapping[str, list[Diagnostic]], read_lines: ReadLines) -> None:
+    """Strike out of snippets and messages what the findings of the same file call secrets."""
+    for path, found in diagnostics.items():
+        secret_lines = {each.line for each in found if is_secret(each)}
+        if secret_lines:
+            values = _values_on(secret_lines, read_lines(path) or ())
+            _strike_out_on(secret_lines, values, found)
+
+
+def _strike_out_on(secret_lines: set[int], values: list[str], found: list[Diagnostic]) -> None:
+    for each in found:
         shown = each.snippet.split("\n")
         if any(each.line + offset in secret_lines for offset in range(len(shown))):
             each.snippet = "\n".join(
@@ -114,6 +127,6 @@ def _values_on(secret_lines: set[int], lines: Sequence[str]) -> list[str]:
         match["text"]
         for number in secret_lines
         if 0 < number <= len(lines)
-        for match in _QUOTED.finditer(lines[number - 1])
+        for match in _QUOTED.finditer(lines[number - 1][:_LONGEST_LINE])
     }
     return sorted((each for each in values if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
