@@ -20,7 +20,7 @@ PASSWORD = "correct horse battery staple"
 
 
 class Api(Client):
-    """A test client that speaks for one API key; failures come back as answers, as in production."""
+    """A client that speaks for one API key; failures come back as answers, as in production."""
 
     def __init__(self, token: str | None, **headers: str) -> None:
         if token is not None:

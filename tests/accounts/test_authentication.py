@@ -13,17 +13,9 @@ from accounts.models import ApiKey
 from accounts.services import create_api_key, create_project, revoke_api_key
 from odavl.wire.api_keys import checksum, is_well_formed, new_api_key
 from tests.cast import Api, Person
+from tests.problems import problem
 
 WHOAMI = "/auth/whoami"
-
-
-def problem(answer, status, code):
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"] == "application/problem+json"
-    document = answer.json()
-    assert document["code"] == code
-    assert document["requestId"] == answer["X-Request-Id"]
-    return document
 
 
 def test_a_key_says_who_it_is(alice: Person):

@@ -1,0 +1,56 @@
+"""Where code may look across organizations, and why."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROOMS = ("accounts", "dashboard", "insight", "jobs", "odavl_hub", "storage", "uploads")
+
+ALLOWED = {
+    "accounts/authentication.py": "a key says which organization it belongs to",
+    "accounts/idempotency.py": "old records are dropped whoever wrote them",
+    "accounts/scoping.py": "the definition",
+    "insight/api.py": "an empty set",
+    "insight/ingest.py": "rows of one run, in a worker that was handed the run",
+    "insight/queries.py": "rows below a run, stream or issue that was found within its organization",
+    "insight/receiving.py": "a worker that was handed the run",
+    "insight/services.py": "issues that were found within their organization",
+    "jobs": "workers and the relay serve every organization",
+    "odavl_hub/first_start.py": "asks whether there is anything at all",
+    "storage/services.py": "inserts",
+    "uploads/queries.py": "the job of an upload that was found within its organization",
+    "uploads/services.py": "an upload that was found within its organization",
+}
+NAMES = {"across_organizations", "_base_manager", "_default_manager"}
+
+
+def test_only_the_listed_places_look_across_organizations():
+    found = {place for room in ROOMS for place in _places(ROOT / room)}
+    strangers = {
+        place
+        for place in found
+        if not any(place == allowed or place.startswith(f"{allowed}/") for allowed in ALLOWED)
+    }
+    assert strangers == set()
+    assert "accounts/authentication.py" in found
+
+
+def _places(folder: Path) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in folder.rglob("*.py")
+        if "migrations" not in path.parts and _looks_across(path)
+    }
+
+
+def _looks_across(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in NAMES:
+            return True
+        # Also by name, in getattr and the like; texts that only mention it have spaces.
+        if isinstance(node, ast.Constant) and node.value in NAMES:
+            return True
+    return False
