@@ -6,6 +6,11 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["hub"]:
+        # Before the settings are read: they name a database that the hub is to start first.
+        from odavl_hub.supervisor.command_line import main as hub  # noqa: PLC0415 - only for it
+
+        sys.exit(hub(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "odavl_hub.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - after the setting
 

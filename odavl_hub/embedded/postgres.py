@@ -109,7 +109,7 @@ class EmbeddedPostgres:
             if process.poll() is not None:
                 raise EmbeddedServiceError(
                     f"PostgreSQL ended at its start (exit code {process.returncode}): "
-                    f"its log is above and in {self.data / 'logs'}."
+                    f"{self.data / 'logs' / 'postgres.log'} has the reason."
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedServiceError(

@@ -62,7 +62,7 @@ class EmbeddedRedis:
             if process.poll() is not None:
                 raise EmbeddedServiceError(
                     f"Redis ended at its start (exit code {process.returncode}): "
-                    f"its log is above and in {self.data / 'logs'}."
+                    f"{self.data / 'logs' / 'redis.log'} has the reason."
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedServiceError(f"Redis did not answer within {START_SECONDS} s.")

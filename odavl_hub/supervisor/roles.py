@@ -1,0 +1,70 @@
+"""What each of our own processes does. Imported with Django set up, run in forked children."""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from importlib import import_module
+
+from celery.exceptions import SecurityWarning
+from django.core.management import call_command
+from django.urls import get_resolver
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from odavl_hub import env
+from odavl_hub.celery import app
+
+_MOST_WEB_WORKERS = 2
+_KILL_SECONDS = 8
+
+
+def preload() -> None:
+    """Import what web and workers would import at their first request or job."""
+    import_module("odavl_hub.wsgi")
+    get_resolver().url_patterns  # noqa: B018 - reading them is what imports every view
+    app.loader.import_default_modules()
+
+
+def web(host: str, port: int) -> None:
+    """Serve HTTP until SIGTERM."""
+    MPServer(
+        "odavl_hub.wsgi:application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=env.integer("WEB_WORKERS", min(_MOST_WEB_WORKERS, os.cpu_count() or 1), at_least=1),
+        # Each thread may hold a database connection; requests beyond wait their turn.
+        blocking_threads=env.integer("WEB_THREADS", 4, at_least=1),
+        backpressure=env.integer("WEB_BACKPRESSURE", 64, at_least=1),
+        websockets=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=_KILL_SECONDS,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+def worker(name: str, queues: str, concurrency: int) -> None:
+    """Run the jobs of ``queues`` (comma-separated) until SIGTERM."""
+    # Being root is as the operator wants it, and messages are JSON.
+    warnings.simplefilter("ignore", SecurityWarning)
+    app.Worker(
+        hostname=f"{name}@{socket.gethostname()}",
+        pool_cls="prefork",
+        loglevel="WARNING",
+        queues=queues,
+        concurrency=concurrency,
+        quiet=True,
+        # Workers need to know nothing of each other: rows and messages are all they share.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    ).start()
+
+
+def relay() -> None:
+    """Send lost messages and run periodic tasks until SIGTERM."""
+    call_command("relay")
