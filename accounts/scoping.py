@@ -37,7 +37,7 @@ class OrganizationManager(models.Manager[ModelT], Generic[ModelT]):
         rows: models.QuerySet[ModelT] = models.QuerySet(self.model, using=self._db)
         return rows.filter(**{lookup: organization})
 
-    def belonging_to(self, **parents: OrganizationScoped) -> models.QuerySet[ModelT]:
+    def belonging_to(self, **parents: models.Model) -> models.QuerySet[ModelT]:
         """The rows below objects that were found within their organization, by field name.
 
         ``Issue.objects.belonging_to(stream=stream)`` spares the joins up to the organization.

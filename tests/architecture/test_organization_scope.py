@@ -14,7 +14,7 @@ ALLOWED = {
     "accounts/scoping.py": "the definition",
     "insight/api.py": "an empty set",
     "insight/ingest.py": "rows of one run, in a worker that was handed the run",
-    "insight/queries.py": "rows below a run, stream or issue that was found within its organization",
+    "insight/queries.py": "rows below a run, stream or issue found within its organization",
     "insight/receiving.py": "a worker that was handed the run",
     "insight/services.py": "issues that were found within their organization",
     "jobs": "workers and the relay serve every organization",

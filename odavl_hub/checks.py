@@ -1,0 +1,107 @@
+"""System checks: a hub that is set up wrongly says so before it serves, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.http.request import validate_host
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+from accounts.permissions import HasScope, undeclared_methods
+
+PROVIDERS = ("local", "s3")
+
+
+@register(Tags.security, deploy=True)
+def secret_key(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The key that everybody can read in the source is for tests only."""
+    del app_configs
+    if settings.SECRET_KEY != settings.INSECURE_SECRET_KEY:
+        return []
+    return [
+        Error(
+            "SECRET_KEY is not set.",
+            hint="Give SECRET_KEY, or SECRET_KEY_FILE, 50 characters of chance.",
+            id="odavl_hub.E001",
+        )
+    ]
+
+
+@register(Tags.security)
+def declared_scopes(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Every API view that asks for a key says which scope each of its methods needs."""
+    del app_configs
+    return [
+        Error(
+            f"{view.__module__}.{view.__name__} declares no scope for {', '.join(methods)}.",
+            hint="Name them in `required_scopes`.",
+            obj=view,
+            id="odavl_hub.E002",
+        )
+        for view in api_views()
+        if HasScope in view.permission_classes and (methods := undeclared_methods(view))
+    ]
+
+
+@register()
+def storage_provider(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    del app_configs
+    if settings.STORAGE_PROVIDER in PROVIDERS:
+        return []
+    return [
+        Error(
+            f"STORAGE_PROVIDER is {settings.STORAGE_PROVIDER!r}.",
+            hint=f"It must be one of {', '.join(PROVIDERS)}.",
+            id="odavl_hub.E003",
+        )
+    ]
+
+
+@register()
+def public_url(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The address in every link that the hub gives out must be one that it answers."""
+    del app_configs
+    parts = urlsplit(settings.PUBLIC_URL)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return [
+            Error(
+                f"ODAVL_PUBLIC_URL is {settings.PUBLIC_URL!r}.",
+                hint="Write a whole address, such as https://odavl.example.com.",
+                id="odavl_hub.E004",
+            )
+        ]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if settings.DEBUG or validate_host(host, settings.ALLOWED_HOSTS):
+        return []
+    return [
+        CheckWarning(
+            f"ALLOWED_HOSTS lacks {host}, the host of ODAVL_PUBLIC_URL.",
+            hint="Add it, or every link that the hub gives out answers 400.",
+            id="odavl_hub.W005",
+        )
+    ]
+
+
+def api_views() -> Iterator[type[APIView]]:
+    """Every class of :class:`APIView` that an address leads to, each once."""
+    seen: set[type[APIView]] = set()
+    for pattern in _patterns(get_resolver()):
+        view = getattr(pattern.callback, "cls", None)
+        if isinstance(view, type) and issubclass(view, APIView) and view not in seen:
+            seen.add(view)
+            yield view
+
+
+def _patterns(resolver: URLResolver) -> Iterator[URLPattern]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from _patterns(entry)
+        else:
+            yield entry
