@@ -1,121 +1,17 @@
-"""Pages of issues for people: filters from the address, sorting, and cursors both ways."""
+"""Pages of rows for people: cursors that lead forwards and back."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
-from django.http import QueryDict
-from django.utils.translation import gettext_lazy as _
 
 from accounts.paging import decode_cursor, encode_cursor
-from insight.models import Issue, Severity, Stream, Triage
 from odavl.wire.errors import MalformedRequest
-from odavl.wire.limits import MAX_PATH_LENGTH, MAX_RULE_LENGTH
 
 RowT = TypeVar("RowT", bound=Model)
-_MAX_TEXT_LENGTH = 200
-
-STATES: Mapping[str, Any] = {
-    "open": _("Open"),
-    "accepted": _("Accepted"),
-    "false-positive": _("False positive"),
-    "suppressed": _("Suppressed in the code"),
-    "fixed": _("Fixed"),
-    "all": _("All"),
-}
-SORTS: Mapping[str, Any] = {
-    "severity": _("Severity"),
-    "newest": _("Newest first"),
-    "oldest": _("Oldest first"),
-    "path": _("Path"),
-}
-_ORDERS: Mapping[str, tuple[str, ...]] = {
-    "severity": ("-severity", "id"),
-    "newest": ("-introduced", "id"),
-    "oldest": ("introduced", "id"),
-    "path": ("path", "line", "id"),
-}
-_STATE_FILTERS: Mapping[str, Q] = {
-    "open": Q(resolved=None, suppressed=False, triage=Triage.OPEN),
-    "accepted": Q(resolved=None, triage=Triage.ACCEPTED),
-    "false-positive": Q(resolved=None, triage=Triage.FALSE_POSITIVE),
-    "suppressed": Q(resolved=None, suppressed=True),
-    "fixed": Q(resolved__isnull=False),
-    "all": Q(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class IssueFilters:
-    """What the address asks for; what it cannot mean is left out, as a person may have typed it."""
-
-    q: str = ""
-    severity: tuple[str, ...] = ()
-    state: str = "open"
-    detector: str = ""
-    rule: str = ""
-    path: str = ""
-    new: bool = False
-    sort: str = "severity"
-
-    @classmethod
-    def read(cls, query: QueryDict) -> IssueFilters:
-        state, sort = query.get("state", ""), query.get("sort", "")
-        known = [severity.name.lower() for severity in Severity]
-        return cls(
-            q=_text(query, "q", _MAX_TEXT_LENGTH),
-            severity=tuple(name for name in known if name in query.getlist("severity")),
-            state=state if state in STATES else "open",
-            detector=_text(query, "detector", _MAX_TEXT_LENGTH),
-            rule=_text(query, "rule", MAX_RULE_LENGTH),
-            path=_text(query, "path", MAX_PATH_LENGTH),
-            new=query.get("new") == "1",
-            sort=sort if sort in SORTS else "severity",
-        )
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether this is anything else than all open issues."""
-        plain = IssueFilters(sort=self.sort)
-        return self != plain
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        return _ORDERS[self.sort]
-
-
-def filtered_issues(stream: Stream, filters: IssueFilters) -> QuerySet[Issue]:
-    """The stream's issues that the filters let through, in no order."""
-    issues: QuerySet[Issue] = Issue.objects.for_organization(stream.organization)
-    return issues.filter(_condition(stream, filters), stream=stream)
-
-
-def _condition(stream: Stream, filters: IssueFilters) -> Q:
-    wanted = _STATE_FILTERS[filters.state]
-    if filters.severity:
-        wanted &= Q(severity__in=[Severity[name.upper()] for name in filters.severity])
-    if filters.detector:
-        wanted &= Q(detector=filters.detector)
-    if filters.rule:
-        wanted &= Q(rule=filters.rule)
-    if filters.path:
-        wanted &= Q(path__startswith=filters.path)
-    if filters.new:
-        wanted &= Q(introduced=stream.last_sequence)
-    if filters.q:
-        fields = ("message", "rule", "path")
-        texts = (Q(**{f"{name}__icontains": filters.q}) for name in fields)
-        wanted &= reduce(operator.or_, texts)
-    return wanted
-
-
-def _text(query: QueryDict, name: str, longest: int) -> str:
-    return query.get(name, "").replace("\x00", "").strip()[:longest]
 
 
 @dataclass(frozen=True, slots=True)

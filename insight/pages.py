@@ -3,58 +3,103 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.middleware import HtmxDetails
 
 from accounts.models import Project
 from accounts.page_access import OrganizationRequest, organization_page
-from insight import browsing, listing
+from insight import browsing, listing, queries
+from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage
-from insight.services import triage_issues
+from insight.services import MAX_REASON_LENGTH, triage_issues
+from odavl.wire.errors import HeldError, NotFound, RefusedError
 from storage.services import read as read_stored
 
 PAGE_SIZE = 50
-_TREND_RUNS = 60
 _RECENT_RUNS = 8
-_COUNTED = 2_000
-"""Matches are counted up to here: counting all of a hundred thousand would cost more than the page."""
 _DIFF_ORDER = ("-severity", "id")
+_RUNS_ORDER = ("-sequence",)
+
+_STATES = {
+    "open": gettext_lazy("Open"),
+    "reopened": gettext_lazy("Came back"),
+    "accepted": gettext_lazy("Accepted"),
+    "false-positive": gettext_lazy("False positive"),
+    "suppressed": gettext_lazy("Suppressed in the code"),
+    "fixed": gettext_lazy("Fixed"),
+    "all": gettext_lazy("All"),
+}
+_SORTS = {
+    "severity": gettext_lazy("Severity"),
+    "newest": gettext_lazy("Newest first"),
+    "path": gettext_lazy("Path"),
+    "rule": gettext_lazy("Rule"),
+}
+assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
+
+
+P = ParamSpec("P")
+
+
+def _member_page(
+    view: Callable[Concatenate[OrganizationRequest, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """A member's page, where coded errors become the pages for 400, 403 and 404."""
+
+    @wraps(view)
+    def answered(
+        request: OrganizationRequest, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(error.detail) from error
+        except HeldError as error:
+            raise PermissionDenied(error.detail) from error
+        except RefusedError as error:
+            raise BadRequest(error.detail) from error
+
+    return organization_page(answered)
 
 
 @require_safe
-@organization_page
+@_member_page
 def project(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "project")
     stream = context["stream"]
     if stream is not None:
-        trend = browsing.trend_of(stream, runs=_TREND_RUNS)
+        trend = queries.trend(stream)
         context |= {
             "trend": trend,
             "trend_points": _points(trend),
-            "last_run": trend[-1] if trend else None,
-            "recent_runs": list(browsing.runs_of(stream)[:_RECENT_RUNS]),
+            "last_run": queries.latest_run(stream),
+            "recent_runs": list(_runs_of(stream)[:_RECENT_RUNS]),
         }
     return render(request, "insight/project.html", context)
 
 
 @require_safe
-@organization_page
+@_member_page
 def runs(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "runs")
     if (stream := context["stream"]) is not None:
         context["page"] = listing.page_of(
-            browsing.runs_of(stream),
-            order=("-sequence",),
+            _runs_of(stream),
+            order=_RUNS_ORDER,
             cursor=request.GET.get("cursor", ""),
             size=PAGE_SIZE,
         )
@@ -62,19 +107,20 @@ def runs(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 
 
 @require_safe
-@organization_page
+@_member_page
 def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
-    found = browsing.run_called(request.organization, run_id)
+    found = queries.run_of(request.organization, run_id)
+    before = queries.previous_run(found)
     show = request.GET.get("show", "")
     if show not in {"new", "fixed", "all"}:
         show = "new" if found.new_count or found.fixed_count else "all"
     context = _frame(request, found.stream.project, found.stream, "runs") | {
         "run": found,
         "stored": found.upload.stored,
-        "before": browsing.run_before(found),
+        "before": before,
         "show": show,
         "page": listing.page_of(
-            browsing.issues_of_run(found, show),
+            _difference(found, before, show).filter(suppressed=False),
             order=_DIFF_ORDER,
             cursor=request.GET.get("cursor", ""),
             size=PAGE_SIZE,
@@ -84,10 +130,10 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 @require_safe
-@organization_page
+@_member_page
 def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
     """The run's document as it was sent."""
-    found = browsing.run_called(request.organization, run_id)
+    found = queries.run_of(request.organization, run_id)
     response = HttpResponse(read_stored(found.upload.stored), content_type="application/json")
     response["Content-Encoding"] = "gzip"
     response["Content-Disposition"] = f'attachment; filename="run-{found.pk}.json"'
@@ -95,73 +141,94 @@ def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 @require_safe
-@organization_page
+@_member_page
 def issues(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "issues")
-    stream = context["stream"]
-    if stream is None:
-        return render(request, "insight/issues.html", context)
-    filters = listing.IssueFilters.read(request.GET)
-    rows = listing.filtered_issues(stream, filters)
-    last_run = browsing.last_completed(stream)
-    context |= {
-        "filters": filters,
-        "filtered": filters.narrowed,
-        "page": listing.page_of(
-            rows, order=filters.order, cursor=request.GET.get("cursor", ""), size=PAGE_SIZE
-        ),
-        "total": rows.order_by()[: _COUNTED + 1].count(),
-        "counted": _COUNTED,
-        "last_run": last_run,
-        "last_sequence": last_run.sequence if last_run else 0,
-        "detector_choices": browsing.detector_names(last_run),
-        "severity_choices": [{"name": severity.name.lower()} for severity in Severity],
-        "state_choices": listing.STATES.items(),
-        "sort_choices": listing.SORTS.items(),
-    }
-    partial = request.htmx and not request.htmx.history_restore_request
+    if context["stream"] is not None:
+        context |= _issues_context(request, context["stream"])
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # its middleware sets it
+    partial = htmx and not htmx.history_restore_request
     response = render(request, f"insight/{'_issues' if partial else 'issues'}.html", context)
-    response["Vary"] = "HX-Request, Cookie"
+    # One address gives the page or the list alone: a cache must tell them apart.
+    response["Vary"] = "HX-Request, HX-History-Restore-Request, Cookie"
     if partial:
         response["HX-Push-Url"] = request.get_full_path()
     return response
 
 
 @require_safe
-@organization_page
+@_member_page
 def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
-    found = browsing.issue_called(request.organization, issue_id)
+    found = queries.issue_of(request.organization, issue_id)
     stream = found.stream
     context = _frame(request, stream.project, stream, "issues") | {
         "issue": found,
         "snippet_first": found.line,
         "history": browsing.life_of(found),
-        "runs_lived": browsing.runs_lived(found),
+        "runs_lived": queries.runs_with(found).count(),
         "rule_url": browsing.rule_page(found),
+        "reason_limit": MAX_REASON_LENGTH,
     }
     return render(request, "insight/issue.html", context)
 
 
 @require_POST
-@organization_page
+@_member_page
 def triage(request: OrganizationRequest, project_slug: str) -> HttpResponseBase:
     """What people decided about the issues they selected; back to where they were."""
-    project = browsing.project_called(request.organization, project_slug)
     request.principal.require("insight:write")
+    project = _project_called(request, project_slug)
     state = request.POST.get("state", "")
-    chosen = [int(text) for text in request.POST.getlist("issue")[:PAGE_SIZE] if text.isdecimal()]
+    chosen = [text for text in request.POST.getlist("issue")[:PAGE_SIZE] if text.isdecimal()]
     if state in Triage.values and chosen:
-        found = Issue.objects.for_organization(request.organization)
+        own = Issue.objects.for_organization(request.organization)
         count = triage_issues(
-            issues=found.filter(pk__in=chosen, stream__project=project),
+            issues=own.filter(pk__in=chosen, stream__project=project),
             state=Triage(state),
-            reason=request.POST.get("reason", ""),
+            reason=request.POST.get("reason", "")[:MAX_REASON_LENGTH],
             by=request.principal,
         )
         messages.success(request, _told(Triage(state), count))
     else:
         messages.warning(request, _("Nothing was selected."))
     return redirect(_back(request, project))
+
+
+def _runs_of(stream: Stream) -> Any:
+    runs = queries.runs_of(stream.project.organization).filter(stream=stream)
+    return runs.order_by(*_RUNS_ORDER)
+
+
+def _difference(run: Run, before: Run | None, show: str) -> Any:
+    """The issues that are new in the run, fixed by it, or all that lived at it."""
+    if show == "all" or (before is None and show == "new"):
+        return queries.issues_in(run)
+    if before is None:
+        return queries.issues_in(run).none()
+    difference = queries.diff(run, before)
+    return difference.new if show == "new" else difference.fixed
+
+
+def _issues_context(request: OrganizationRequest, stream: Stream) -> dict[str, Any]:
+    wanted = IssueFilter.from_query(request.GET)
+    rows = queries.issues_of(stream, wanted)
+    last_run = queries.latest_run(stream)
+    count = queries.bounded_count(rows)
+    return {
+        "filter": wanted,
+        "page": listing.page_of(
+            rows, order=SORTS[wanted.sort], cursor=request.GET.get("cursor", ""), size=PAGE_SIZE
+        ),
+        "total": min(count, queries.COUNT_LIMIT),
+        "more": count > queries.COUNT_LIMIT,
+        "last_run": last_run,
+        "last_sequence": last_run.sequence if last_run else 0,
+        "detector_choices": browsing.detector_names(last_run),
+        "severity_choices": [severity.name.lower() for severity in Severity],
+        "state_choices": _STATES.items(),
+        "sort_choices": _SORTS.items(),
+        "reason_limit": MAX_REASON_LENGTH,
+    }
 
 
 def _told(state: Triage, count: int) -> str:
@@ -175,17 +242,25 @@ def _told(state: Triage, count: int) -> str:
     return texts[state] % count
 
 
-def _back(request: HttpRequest, project: Project) -> str:
+def _back(request: OrganizationRequest, project: Project) -> str:
     wanted = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and not urlsplit(wanted).netloc:
+    if wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
         return wanted
     return reverse("insight:issues", args=[project.organization.slug, project.slug])
 
 
+def _project_called(request: OrganizationRequest, slug: str) -> Project:
+    projects = Project.objects.for_organization(request.organization)
+    project: Project = get_object_or_404(projects.select_related("organization"), slug=slug)
+    return project
+
+
 def _project_context(request: OrganizationRequest, slug: str, section: str) -> dict[str, Any]:
-    project = browsing.project_called(request.organization, slug)
-    streams = browsing.streams_of(project)
-    stream = browsing.stream_shown(project, streams, request.GET.get("branch", ""))
+    project = _project_called(request, slug)
+    streams = list(queries.streams_of(project).select_related("project__organization"))
+    branch = request.GET.get("branch")
+    named = (stream for stream in streams if stream.branch == branch)
+    stream = next(named, streams[0] if streams else None)
     return _frame(request, project, stream, section) | {"streams": streams}
 
 
@@ -194,11 +269,8 @@ def _frame(
 ) -> dict[str, Any]:
     """What every page below a project shows around its own content."""
     address = [request.organization.slug, project.slug]
-    branch = (
-        urlencode({"branch": stream.branch})
-        if stream is not None and stream.branch != project.default_branch
-        else ""
-    )
+    elsewhere = stream is not None and stream.branch != project.default_branch
+    branch = urlencode({"branch": stream.branch}) if stream is not None and elsewhere else ""
     query = f"?{branch}" if branch else ""
     return {
         "organization": request.organization,

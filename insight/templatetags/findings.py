@@ -22,6 +22,8 @@ _ICONS: dict[int, str] = {
     Severity.INFO: "info-circle",
 }
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 24
+_SECOND = 1000  # milliseconds
+_MINUTE = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +132,36 @@ def snippet_lines(snippet: str, first: int, line: int, end_line: int | None) -> 
 @register.simple_tag
 def not_run(detectors: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
     """The detectors of a run that have nothing to say about its files."""
-    return [detector for detector in detectors if detector.get("status") != "ran"]
+    return [detector for detector in detectors if detector.get("status", "ran") != "ran"]
+
+
+@register.filter
+def ran(detector: Mapping[str, object]) -> bool:
+    """Stored reports leave out what is the default, and to have run is."""
+    return detector.get("status", "ran") == "ran"
+
+
+@register.filter
+def first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+@register.filter
+def after_first_line(text: str) -> str:
+    return text.partition("\n")[2]
 
 
 @register.filter
 def milliseconds(value: int | None) -> str:
     """A duration for people: ``340 ms``, ``4.2 s``, ``3 min 5 s``."""
     if not value:
-        return "–"
-    if value < 1000:
+        return "\N{EN DASH}"
+    if value < _SECOND:
         return _("%(number)s ms") % {"number": value}
-    seconds = value / 1000
-    if seconds < 60:
+    seconds = value / _SECOND
+    if seconds < _MINUTE:
         return _("%(number)s s") % {"number": f"{seconds:.1f}"}
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(seconds), _MINUTE)
     return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
 
 

@@ -49,7 +49,7 @@
     j: () => move(1),
     k: () => move(-1),
     x: select,
-    "/": () => document.getElementById("filter-q").focus(),
+    "/": () => document.getElementById("filter-text").focus(),
     "?": () => dialog.showModal(),
   };
 

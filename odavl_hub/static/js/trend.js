@@ -12,7 +12,9 @@
     probe.remove();
     return resolved;
   };
-  const bars = uPlot.paths.bars({ size: [0.35, 22] });
+  // Side by side: new before the run's place on the axis, fixed after it.
+  const before = uPlot.paths.bars({ size: [0.3, 16], align: -1 });
+  const after = uPlot.paths.bars({ size: [0.3, 16], align: 1 });
   const numbers = new Intl.NumberFormat(document.documentElement.lang);
   const shown = (_plot, value) => (value === null ? "–" : numbers.format(value));
   let chart = null;
@@ -33,8 +35,8 @@
       series: [
         { label: host.dataset.run, value: (_u, n) => (n === null ? "–" : `#${n}`) },
         { label: host.dataset.open, stroke: accent, width: 2, fill: colour("--accent-soft"), points: { show: points.sequence.length < 40, size: 6, fill: accent }, value: shown },
-        { label: host.dataset.new, stroke: colour("--high"), fill: colour("--high"), paths: bars, points: { show: false }, value: shown },
-        { label: host.dataset.fixed, stroke: colour("--low"), fill: colour("--low"), paths: bars, points: { show: false }, value: shown },
+        { label: host.dataset.new, stroke: colour("--high"), fill: colour("--high"), paths: before, points: { show: false }, value: shown },
+        { label: host.dataset.fixed, stroke: colour("--low"), fill: colour("--low"), paths: after, points: { show: false }, value: shown },
       ],
     };
   };
