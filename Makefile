@@ -1,0 +1,93 @@
+# Everything a person or CI does here has a name; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3) python3)
+BIN := .venv/bin
+CODE := odavl_hub dashboard insight uploads storage jobs accounts cli/odavl scripts manage.py
+# What `manage.py check` and its like need; nothing connects to a database there.
+CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
+	ODAVL_PUBLIC_URL=https://hub.example.com SECURE_SSL_REDIRECT=true
+
+.PHONY: help run test check bench install frontend messages static format clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: install static messages ## Start a hub, analyse this repository, serve until Ctrl-C (PORT, ODAVL_DATA)
+	@exec $(BIN)/python manage.py hub --analyze .
+
+test: install static messages ## All tests, with a PostgreSQL and a Redis of their own (ARGUMENTS for pytest)
+	@$(BIN)/pytest -n auto $(ARGUMENTS)
+
+check: install messages ## Format, lint, types, layers, migrations, deployment, templates, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(CHECK_ENVIRONMENT) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(CHECK_ENVIRONMENT) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	git ls-files -z '*.html' | xargs -0 --no-run-if-empty $(BIN)/djade --target-version 5.2 --check
+	$(BIN)/python scripts/check_docs.py
+
+bench: install static ## Measure speed and memory beside their limits
+	@$(BIN)/python -m benchmarks $(ARGUMENTS)
+
+format: install ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	git ls-files -z '*.html' | xargs -0 --no-run-if-empty $(BIN)/djade --target-version 5.2
+
+# ── What the above stand on; each is done again only when what it is made from has changed ──
+
+install: .venv/.requirements .venv/.client ## The Python packages, as locked
+
+.venv/.requirements: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "Installing Python packages into .venv (a minute, once)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/.client: cli/pyproject.toml .venv/.requirements
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e cli
+	@touch $@
+
+frontend: odavl_hub/static/vendor/.built ## Styles, scripts and fonts for the pages, from npm packages
+
+node_modules/.installed: package-lock.json | .venv/.requirements
+	@echo "Installing front-end packages into node_modules" >&2
+	@scripts/npm ci --silent
+	@touch $@
+
+TEMPLATES := $(shell find odavl_hub dashboard insight -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
+SCRIPTS := $(shell find odavl_hub dashboard insight -path '*/static/js/*' -name '*.js' 2>/dev/null)
+
+odavl_hub/static/vendor/.built: node_modules/.installed $(wildcard frontend/*) $(TEMPLATES) $(SCRIPTS)
+	@scripts/npm run --silent build
+	@touch $@
+
+static: staticfiles/staticfiles.json ## Static files, hashed and compressed for serving
+
+OWN_STATIC := $(shell find */static -type f -not -path '*/vendor/*' 2>/dev/null)
+
+staticfiles/staticfiles.json: odavl_hub/static/vendor/.built $(OWN_STATIC) .venv/.client
+	@echo "Collecting static files" >&2
+	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0 --ignore .built
+	@touch $@
+
+CATALOGUES := $(shell find locale */locale -name '*.po' 2>/dev/null)
+
+messages: $(CATALOGUES:.po=.mo) ## Translations, compiled
+
+%.mo: %.po scripts/compile_messages.py | .venv/.requirements
+	@$(BIN)/python scripts/compile_messages.py $< $@
+
+clean: ## Remove what was built (not the hub's data in .data)
+	rm -rf .venv node_modules staticfiles odavl_hub/static/vendor .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis .schemathesis htmlcov .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.mo' -not -path './.data/*' -delete
