@@ -8,34 +8,42 @@ one call for each field.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+
+from django.db import DatabaseError
+from django.db.backends.utils import CursorWrapper
 
 FIELD = "\x1f"
 ROW = "\x1e"
 NULL = "\x1d"
 _OPTIONS = r"(FORMAT text, DELIMITER E'\x1f', NULL E'\x1d')"
 _ROWS_AT_ONCE = 2_000
+_READ_SIZE = 1 << 18
 
 
-class CopyCursor(Protocol):
-    """The part of a psycopg2 cursor that COPY needs."""
+def copy_rows(cursor: CursorWrapper, table: str, columns: str, rows: Iterable[str]) -> None:
+    """Feed ``rows``, each its fields joined by :data:`FIELD`, into ``table (columns)``.
 
-    def copy_expert(self, sql: str, file: Any, size: int = ...) -> None: ...
-
-
-def copy_rows(cursor: CopyCursor, table: str, columns: str, rows: Iterable[str]) -> None:
-    """Feed ``rows``, each its fields joined by :data:`FIELD`, into ``table (columns)``."""
-    cursor.copy_expert(
-        f"COPY {table} ({columns}) FROM STDIN WITH {_OPTIONS}", _Reader(_encoded(rows)), 1 << 18
-    )
+    What ``rows`` raises comes out as it was raised, what the database refuses as Django's errors.
+    """
+    reader = _Reader(_encoded(rows))
+    statement = f"COPY {table} ({columns}) FROM STDIN WITH {_OPTIONS}"
+    try:
+        # Django's cursor has no COPY; this is psycopg2's own.
+        with cursor.db.wrap_database_errors:
+            cursor.cursor.copy_expert(statement, reader, _READ_SIZE)
+    except DatabaseError:
+        if reader.error is not None:
+            raise reader.error from None
+        raise
 
 
 class _Reader:
-    """The file that psycopg2 reads from."""
+    """The file that psycopg2 reads from. It swallows our exceptions, so they are kept here."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = b""
+        self.error: Exception | None = None
 
     def read(self, size: int) -> bytes:
         while not self._rest:
@@ -43,6 +51,9 @@ class _Reader:
                 self._rest = next(self._pieces)
             except StopIteration:
                 return b""
+            except Exception as error:
+                self.error = error
+                raise
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece
 

@@ -62,7 +62,7 @@ def _member_page(
 
     @wraps(view)
     def answered(
-        request: OrganizationRequest, *args: P.args, **kwargs: P.kwargs
+        request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from insight.copying import FIELD, copy_rows
 from insight.models import Run
@@ -46,6 +47,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS ingest_difference
     (ordinal int, issue_id bigint, fingerprint uuid, kind smallint) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS ingest_row ON COMMIT DELETE ROWS AS
     SELECT 0::int AS ordinal, {DETAIL_COLUMNS} FROM insight_issue WITH NO DATA;
+-- Two runs may be taken in by one transaction.
+DELETE FROM ingest_key; DELETE FROM ingest_difference; DELETE FROM ingest_row;
 -- The joins below hash the keys of the whole run.
 SET LOCAL work_mem = '64MB';
 """
@@ -83,7 +86,7 @@ class Tracker:
         """The first findings of a stream: every one is new, one COPY suffices."""
         tally = Tally()
         with connection.cursor() as cursor:
-            copy_rows(_raw(cursor), "insight_issue", ISSUE_COLUMNS, self._issue_rows(tally))
+            copy_rows(cursor, "insight_issue", ISSUE_COLUMNS, self._issue_rows(tally))
         return tally, Difference(new=tally.findings - tally.suppressed)
 
     def take_keys(self) -> Tally:
@@ -91,7 +94,7 @@ class Tracker:
         tally = Tally()
         with connection.cursor() as cursor:
             cursor.execute(_TABLES)
-            copy_rows(_raw(cursor), "ingest_key", KEY_COLUMNS, self._key_rows(tally))
+            copy_rows(cursor, "ingest_key", KEY_COLUMNS, self._key_rows(tally))
         return tally
 
     def take_difference(self, reach: Reach) -> Difference:
@@ -109,10 +112,10 @@ class Tracker:
             if kinds.keys() - {_GONE}:
                 columns = f"ordinal, {DETAIL_COLUMNS}"
                 rows = self._differing_rows(_differing_ordinals(cursor))
-                copy_rows(_raw(cursor), "ingest_row", columns, rows)
+                copy_rows(cursor, "ingest_row", columns, rows)
             return self._write(cursor, kinds)
 
-    def _write(self, cursor: Any, kinds: dict[int, int]) -> Difference:
+    def _write(self, cursor: CursorWrapper, kinds: dict[int, int]) -> Difference:
         new = fixed = reopened = 0
         if _GONE in kinds:
             fixed = _count(cursor, _RESOLVE, self._parameters())
@@ -135,7 +138,7 @@ class Tracker:
         return parameters
 
     @staticmethod
-    def _kinds(cursor: Any) -> dict[int, int]:
+    def _kinds(cursor: CursorWrapper) -> dict[int, int]:
         cursor.execute("SELECT kind, count(*) FROM ingest_difference GROUP BY kind")
         return dict(cursor.fetchall())
 
@@ -168,19 +171,14 @@ class Tracker:
                     yield f"{ordinal}{FIELD}{row}"
 
 
-def _raw(cursor: Any) -> Any:
-    """psycopg2's own cursor: Django's wrapper has no COPY."""
-    return cursor.cursor
-
-
-def _differing_ordinals(cursor: Any) -> array[int]:
+def _differing_ordinals(cursor: CursorWrapper) -> array[int]:
     cursor.execute(
         "SELECT ordinal FROM ingest_difference WHERE ordinal IS NOT NULL ORDER BY ordinal"
     )
     return array("q", (ordinal for (ordinal,) in cursor.fetchall()))
 
 
-def _count(cursor: Any, statement: str, parameters: dict[str, Any]) -> int:
+def _count(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
     cursor.execute(statement, parameters)
     count: int = cursor.fetchone()[0]
     return count

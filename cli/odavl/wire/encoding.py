@@ -103,10 +103,9 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except UnicodeDecodeError as error:
         raise MalformedJson("The document is not valid UTF-8.") from error
     except msgspec.DecodeError as error:
-        if "surrogate" in str(error) or "utf-16" in str(error):
-            repaired = _LONE_SURROGATE.sub(_keep_pairs, bytes(body))
-            if repaired != body:
-                return decode_json(repaired, decoder)
+        repaired = _LONE_SURROGATE.sub(_keep_pairs, bytes(body))
+        if repaired != body:
+            return decode_json(repaired, decoder)
         raise MalformedJson(f"The document is not valid JSON: {error}.") from error
 
 
