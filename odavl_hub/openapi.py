@@ -118,7 +118,7 @@ class WireSchema(AutoSchema):
     def _schema(self, wire_type: Any) -> dict[str, Any]:
         """A reference to the struct's schema, registered with everything it uses."""
         (schema,), components = msgspec.json.schema_components(
-            (wire_type,), ref_template=_REFERENCE
+            (wire_type,), ref_template=_REFERENCE, schema_hook=_custom
         )
         for name, component in components.items():
             self.registry.register_on_missing(
@@ -163,6 +163,12 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _operation_id(method: str, path: str) -> str:
     steps = path.removeprefix("/api/v1/").strip("/").replace("{", "").replace("}", "")
     return f"{method.lower()}_{re.sub(r'[^a-z0-9]+', '_', steps)}"
+
+
+def _custom(wire_type: type) -> dict[str, Any]:
+    if wire_type is object:
+        return {"description": "Any JSON value."}
+    raise NotImplementedError(wire_type)  # how msgspec wants to hear "not mine"
 
 
 def _in_words(name: str) -> str:

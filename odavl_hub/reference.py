@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+_CODE = re.compile(r"`([^`]+)`")
 _REFERENCE = "#/components/schemas/"
 
 
@@ -16,7 +21,7 @@ class Field:
     name: str
     kind: str
     required: bool
-    description: str = ""
+    description: SafeString
     place: str = ""
 
 
@@ -25,7 +30,7 @@ class Body:
     """What travels: ``label`` is a media type or a status; ``document`` names a schema."""
 
     label: str
-    description: str
+    description: SafeString
     document: str
 
 
@@ -35,7 +40,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    description: str
+    description: SafeString
     public: bool
     parameters: tuple[Field, ...]
     requests: tuple[Body, ...]
@@ -46,13 +51,20 @@ class Operation:
 @dataclass(frozen=True, slots=True)
 class Document:
     name: str
-    description: str
+    description: SafeString
     fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    title: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
-    groups: tuple[tuple[str, tuple[Operation, ...]], ...]
+    groups: tuple[Group, ...]
     documents: tuple[Document, ...]
 
 
@@ -66,7 +78,9 @@ def read(schema: dict[str, Any]) -> Reference:
         _document(name, component) for name, component in schema["components"]["schemas"].items()
     ]
     return Reference(
-        groups=tuple((name, tuple(operations)) for name, operations in groups.items()),
+        groups=tuple(
+            Group(name, _title(name), tuple(operations)) for name, operations in groups.items()
+        ),
         documents=tuple(documents),
     )
 
@@ -77,14 +91,14 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        description=operation["description"],
+        description=rich(operation["description"]),
         public=not operation["security"],
         parameters=tuple(
             Field(
                 name=parameter["name"],
                 kind=kind_of(parameter["schema"]),
                 required=parameter["required"],
-                description=parameter["description"],
+                description=rich(parameter["description"]),
                 place=parameter["in"],
             )
             for parameter in operation["parameters"]
@@ -93,7 +107,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
         responses=tuple(
             Body(
                 label=status if status != "default" else "4xx, 5xx",
-                description=response["description"],
+                description=rich(response["description"]),
                 document=_document_in(response.get("content", {})),
             )
             for status, response in operation["responses"].items()
@@ -104,7 +118,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
 
 def _bodies(content: dict[str, Any]) -> tuple[Body, ...]:
     return tuple(
-        Body(label=media_type, description="", document=_name_in(body["schema"]))
+        Body(label=media_type, description=SafeString(), document=_name_in(body["schema"]))
         for media_type, body in content.items()
     )
 
@@ -121,17 +135,27 @@ def _document(name: str, component: dict[str, Any]) -> Document:
     required = set(component.get("required", ()))
     return Document(
         name=name,
-        description=component.get("description", ""),
+        description=rich(component.get("description", "")),
         fields=tuple(
             Field(
                 name=field,
                 kind=kind_of(schema),
                 required=field in required,
-                description=schema.get("description", ""),
+                description=rich(schema.get("description", "")),
             )
             for field, schema in component.get("properties", {}).items()
         ),
     )
+
+
+def rich(text: str) -> SafeString:
+    """``text`` escaped, with what stands between backticks as code."""
+    pieces = _CODE.split(text)
+    found = [
+        format_html_join("", "<code>{}</code>" if number % 2 else "{}", [(piece,)])
+        for number, piece in enumerate(pieces)
+    ]
+    return format_html_join("", "{}", ((piece,) for piece in found))
 
 
 def kind_of(schema: dict[str, Any]) -> str:
@@ -146,6 +170,11 @@ def kind_of(schema: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {kind_of(schema.get('items', {}))}"
     return f"{kind} ({schema['format']})" if "format" in schema else str(kind)
+
+
+def _title(tag: str) -> str:
+    title = tag.replace("-", " ").replace("api ", "API ")
+    return title[0].upper() + title[1:]
 
 
 def _example(path: str, method: str, operation: dict[str, Any]) -> str:

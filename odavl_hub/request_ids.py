@@ -32,6 +32,7 @@ class RequestIdMiddleware:
         # A stranger's id goes into our logs, so only harmless characters are taken over.
         sent = request.headers.get("X-Request-Id", "")
         request_id = sent if _ACCEPTED.fullmatch(sent) else secrets.token_hex(8)
+        request.odavl_request_id = request_id  # type: ignore[attr-defined]  # for RequestIdFilter
         token = enter_request(RequestContext(request_id, request.META.get("REMOTE_ADDR") or None))
         try:
             response = self.get_response(request)
@@ -45,5 +46,7 @@ class RequestIdFilter(logging.Filter):
     """Gives every record the attribute ``request_id``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id()
+        # Django logs an answer's status when the middleware is done with it.
+        request = getattr(record, "request", None)
+        record.request_id = getattr(request, "odavl_request_id", None) or current_request_id()
         return True
