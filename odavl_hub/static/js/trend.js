@@ -16,7 +16,9 @@
   const before = uPlot.paths.bars({ size: [0.3, 16], align: -1 });
   const after = uPlot.paths.bars({ size: [0.3, 16], align: 1 });
   const numbers = new Intl.NumberFormat(document.documentElement.lang);
-  const shown = (_plot, value) => (value === null ? "–" : numbers.format(value));
+  // Without a pointer over the chart the legend tells the last run's numbers.
+  const last = (plot, value, series) => value ?? plot.data[series].at(-1);
+  const shown = (plot, value, series) => numbers.format(last(plot, value, series));
   let chart = null;
 
   const options = () => {
@@ -33,7 +35,7 @@
         { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000], values: (_u, at) => at.map((n) => numbers.format(n)) },
       ],
       series: [
-        { label: host.dataset.run, value: (_u, n) => (n === null ? "–" : `#${n}`) },
+        { label: host.dataset.run, value: (plot, value, series) => `#${last(plot, value, series)}` },
         { label: host.dataset.open, stroke: accent, width: 2, fill: colour("--accent-soft"), points: { show: points.sequence.length < 40, size: 6, fill: accent }, value: shown },
         { label: host.dataset.new, stroke: colour("--high"), fill: colour("--high"), paths: before, points: { show: false }, value: shown },
         { label: host.dataset.fixed, stroke: colour("--low"), fill: colour("--low"), paths: after, points: { show: false }, value: shown },
