@@ -5,10 +5,8 @@ Everything that costs time to import is imported by the property that needs it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +14,8 @@ import click
 from odavl.commands.terminal import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from odavl.hub.credentials import Credentials
     from odavl.hub.retry import RetryPolicy
     from odavl.hub.transport import HubClient
@@ -35,7 +35,7 @@ class Session:
         self.verbose = False
         self.quiet = False
         self.json = False
-        self.start = Path()
+        self.start: str | Path = "."
         self.flags: dict[str, object] = {}
 
     @property
@@ -58,6 +58,8 @@ class Session:
 
     def emit(self, document: object) -> None:
         """Data for a machine, on standard output; ASCII, so that no terminal is deceived."""
+        import json
+
         click.echo(json.dumps(document, indent=2))
 
     @cached_property
@@ -68,9 +70,11 @@ class Session:
 
     @cached_property
     def root(self) -> Path:
+        from pathlib import Path
+
         from odavl.project.root import project_root
 
-        return project_root(self.start, self.home)
+        return project_root(Path(self.start), self.home)
 
     @cached_property
     def settings(self) -> Settings:

@@ -74,7 +74,7 @@ def queue_document(content: QueueContent) -> dict[str, Any]:
         "bytes": sum(item.bodySize for item in content.items),
         "oldest": content.items[0].createdAt if content.items else None,
         "unreadable": content.unreadable,
-        "items": [vars(item) for item in content.items],
+        "items": [item._asdict() for item in content.items],
     }
 
 

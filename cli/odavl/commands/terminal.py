@@ -14,11 +14,11 @@ import click
 # C0 and C1 controls, DEL, zero-width and bidirectional controls, line separators, lone surrogates
 # and tag characters: in a file's name or a hub's answer they could move the cursor, hide text or
 # turn it round.
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+_UNSAFE_BUT_LINES = _UNSAFE.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f")
 PROGRESS_AFTER = 1.0
 """Seconds; what is done sooner shows no progress."""
 
@@ -31,8 +31,9 @@ def printable(text: str, *, lines: bool = False) -> str:
 
     With ``lines``, line feeds stay.
     """
-    pattern = _UNSAFE_BUT_LINES if lines else _UNSAFE
-    return pattern.sub(_escaped, text)
+    if text.isascii() and text.isprintable():
+        return text  # compiling the pattern is felt at the start of a command
+    return re.sub(_UNSAFE_BUT_LINES if lines else _UNSAFE, _escaped, text)
 
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

@@ -169,6 +169,7 @@ def _raw_headers(shipment: Shipment, payload: Payload) -> dict[str, str]:
         "Content-Type": "application/octet-stream",
         "X-Odavl-Type": shipment.type,
         "X-Odavl-Metadata": metadata,
+        "X-Odavl-Sha256": payload.sha256,
     }
     if payload.encoding == GZIP:
         headers["Content-Encoding"] = GZIP

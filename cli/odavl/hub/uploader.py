@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -171,7 +171,7 @@ def _queue(
     shown = source.absolute() if source else queue.blob_path(item)
     moment = datetime.now(UTC) + timedelta(seconds=error.retry_after or PAUSES[0])
     failed = with_failure(
-        replace(item, filePath=str(shown)),
+        item._replace(filePath=str(shown)),
         error,
         next_attempt_at=moment if error.retryable else None,
     )

@@ -11,7 +11,6 @@ import msgspec
 
 from odavl import __version__
 from odavl.commands.insight import text_output
-from odavl.commands.insight.sarif_output import sarif_of
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.hub.uploader import UploadResult, upload
@@ -86,7 +85,9 @@ def _formatted(
     if format_name == "json":
         return msgspec.json.format(msgspec.json.encode(results))
     if format_name == "sarif":
-        return msgspec.json.format(msgspec.json.encode(sarif_of(results)))
+        from odavl.engines.insight.sarif_export import sarif_from_results
+
+        return msgspec.json.format(msgspec.json.encode(sarif_from_results(results)))
     text = text_output.report(results, everything=session.verbose, colored=colored)
     return text.encode(errors="backslashreplace")
 
