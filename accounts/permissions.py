@@ -42,7 +42,7 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         principal = principal_of(request)
         method = "GET" if request.method == "HEAD" else str(request.method)
-        if not hasattr(view, method.lower()):
+        if method not in HTTP_METHODS or not hasattr(view, method.lower()):
             return True  # The view answers 405 by itself.
         scope: str | None = getattr(view, "required_scopes", {}).get(method)
         if scope is None:

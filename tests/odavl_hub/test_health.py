@@ -1,0 +1,91 @@
+"""``/api/health``, ``/readyz`` and ``/healthz``, with services that are there and that are not."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, connections
+from django.db.migrations.recorder import MigrationRecorder
+
+from odavl import __version__
+from odavl_hub import health
+from tests.cast import Api
+
+
+@pytest.fixture(autouse=True)
+def _ask_anew(monkeypatch):
+    monkeypatch.setattr(health, "_migrated", False)
+
+
+@pytest.fixture
+def database_gone(monkeypatch, db):
+    """No PostgreSQL listens where the settings point."""
+    connection.close()
+    away = {**connections["default"].settings_dict, "HOST": "/nonexistent", "PORT": "1"}
+    monkeypatch.setattr(connections["default"], "settings_dict", away)
+
+
+def test_a_hub_in_health_says_so(anonymous: Api):
+    answer = anonymous.get("/api/health")
+    document = answer.json()
+    assert answer.status_code == 200
+    assert document["status"] == "ok", document
+    assert document["version"] == __version__
+    for part in ("database", "migrations", "redis", "storage"):
+        assert document[part]["status"] == "ok", document
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_health_needs_no_key_and_minds_no_wrong_one(db):
+    assert Api("nonsense").get("/api/health").status_code == 200
+
+
+def test_without_redis_the_hub_is_degraded_yet_ready(anonymous: Api, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    answer = anonymous.get("/api/health")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "degraded"
+    assert answer.json()["redis"]["status"] == "down"
+    assert "127.0.0.1" not in answer.content.decode()
+    assert anonymous.get("/readyz").status_code == 200
+
+
+def test_a_folder_that_cannot_be_written_degrades(anonymous: Api, settings, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert anonymous.get("/api/health").json()["storage"]["detail"] == "not writable"
+
+
+def test_a_migration_that_is_missing_makes_it_unready(anonymous: Api):
+    MigrationRecorder(connection).record_unapplied("accounts", "0002_cache_table")
+    answer = anonymous.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+    assert answer.json()["migrations"]["detail"] == "1 migrations are not applied"
+    assert anonymous.get("/api/health").status_code == 503
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_only_the_process_is_alive(database_gone):
+    api = Api(None)
+    assert api.get("/healthz").json() == {"status": "ok"}
+    ready = api.get("/readyz")
+    assert ready.status_code == 503
+    assert ready["Content-Type"] == "application/json"
+    document = api.get("/api/health").json()
+    assert document["status"] == document["database"]["status"] == "down"
+
+
+def test_liveness_asks_nothing(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert Api(None).get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("celerys", "ours"),
+    [
+        ("redis://h:1/2", "redis://h:1/2"),
+        ("redis+socket:///run/r.sock?virtual_host=3", "unix:///run/r.sock?db=3"),
+        ("redis+socket:///run/r.sock", "unix:///run/r.sock?db=0"),
+    ],
+)
+def test_celerys_spelling_of_a_socket_is_understood(celerys, ours):
+    assert health.redis_py_url(celerys) == ours
