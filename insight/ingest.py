@@ -20,6 +20,8 @@ from insight.models import Issue, Run, RunState, Stream
 from insight.payload import Document, Header, clean_path
 from insight.rows import SEVERITY_OF_NAME, Tally
 from insight.tracking import Difference, Reach, Tracker
+from jobs.models import Job
+from jobs.models import State as JobState
 from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
 from odavl.wire.envelope import detector_of_type
 from odavl.wire.errors import FieldError, InvalidPayload, RefusedError
@@ -73,12 +75,32 @@ def ingest_through(run: Run, *, guard: Callable[[], None]) -> None:
             )
             if queued is None:
                 return
-            try:
-                with transaction.atomic():
-                    ingest(queued, open_document(queued.upload))
-            except RefusedError as error:
-                _refuse(queued, error)
+            _ingest_or_fail(queued, wanted=queued.pk == run.pk)
             guard()
+
+
+def _ingest_or_fail(run: Run, *, wanted: bool) -> None:
+    """Take in the run, or mark it failed with the reason.
+
+    One that its own job has given up (``wanted`` is False for a run that is only in the way) is not
+    tried again: what killed that worker would kill this one.
+    """
+    if not wanted and (error := _error_of_dead_job(run)) is not None:
+        _fail(run, error)
+        return
+    try:
+        with transaction.atomic():
+            ingest(run, open_document(run.upload))
+    except RefusedError as error:
+        _fail(run, msgspec.to_builtins(problem_of(error)))
+
+
+def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
+    dead = Job.across_organizations.filter(
+        pk=run.upload.job_id, state__in=(JobState.FAILED, JobState.CANCELLED)
+    )
+    job = dead.first()
+    return (job.error or {"code": "cancelled", "detail": "The job was cancelled."}) if job else None
 
 
 def ingest(run: Run, document: Document) -> None:
@@ -176,8 +198,7 @@ def _unresolved(run: Run) -> dict[str, int]:
     return {name: found.get(SEVERITY_OF_NAME[name], 0) for name in SEVERITIES}
 
 
-def _refuse(run: Run, error: RefusedError) -> None:
-    problem = msgspec.to_builtins(problem_of(error))
+def _fail(run: Run, problem: dict[str, Any]) -> None:
     now = timezone.now()
     Run.across_organizations.filter(pk=run.pk).update(
         state=RunState.FAILED, problem=problem, finished_at=now

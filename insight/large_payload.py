@@ -58,9 +58,12 @@ class LargeDocument:
             seen.add(name)
             yield File(path, msgspec.Raw(value), CONTROL_ESCAPE in value)
 
+    def _scanner(self) -> _Scanner:
+        return _Scanner(gunzip_pieces(self._compressed))
+
     def _walk(self) -> Iterator[tuple[bytes, bytes]]:
         """Each member of ``diagnostics`` as raw name and raw value."""
-        scanner = _Scanner(gunzip_pieces(self._compressed))
+        scanner = self._scanner()
         header: list[bytes] = []
         found = False
         for name in scanner.members():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from accounts.principal import Principal
-from jobs.models import Job
+from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
 from odavl.wire.errors import NotFound
 from uploads.models import Upload, UploadState
@@ -32,18 +32,22 @@ def status_of(upload: Upload) -> UploadStatus:
             run_id=str(upload.run_id) if upload.run_id else None,
             url=upload.url or None,
         )
-    if upload.state == UploadState.FAILED:
+    job = (
+        Job.across_organizations.filter(pk=upload.job_id).only("state", "progress", "error").first()
+    )
+    if upload.state == UploadState.FAILED or (job and job.state in _GIVEN_UP):
         return UploadStatus(
-            upload_id=str(upload.pk), state="failed", progress=100, problem=upload.problem
+            upload_id=str(upload.pk),
+            state="failed",
+            progress=100,
+            problem=upload.problem or (job.error if job else None),
         )
-    progress = _progress_of_job(upload)
+    progress = job.progress if job else 0
     return UploadStatus(
         upload_id=str(upload.pk),
-        state="processing" if progress else "pending",
+        state="processing" if job and job.state == State.ACTIVE else "pending",
         progress=progress,
     )
 
 
-def _progress_of_job(upload: Upload) -> int:
-    job = Job.across_organizations.filter(pk=upload.job_id).only("progress").first()
-    return job.progress if job else 0
+_GIVEN_UP = (State.FAILED, State.CANCELLED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
@@ -268,8 +269,6 @@ def test_lone_surrogates_are_kept_with_a_mark(api: Api) -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_in_memory(api: Api) -> None:
-    import resource
-
     bomb = gzip_compress(b"\0" * (1024 * 1024 * 1024 + 1), level=9)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     problem(raw(api, bomb, **{"Content-Encoding": "gzip"}), 413, "payload_too_large")

@@ -131,6 +131,6 @@ def _field_error(message: str) -> FieldError:
     detail = message[: place.start()] if place else message
     pointer = ""
     if place:
-        steps = _STEP_IN_PATH.finditer(place["path"])
-        pointer = "".join(f"/{step['field'] or step['index'].replace('...', '*')}" for step in steps)
+        steps = (step["field"] or step["index"] for step in _STEP_IN_PATH.finditer(place["path"]))
+        pointer = "".join(f"/{'*' if step == '...' else step}" for step in steps)
     return FieldError(pointer=pointer, code="invalid", detail=detail)

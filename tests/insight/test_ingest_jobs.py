@@ -1,0 +1,152 @@
+"""Large payloads and concurrent uploads: taken in by jobs, in the order of their receipt."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+
+from insight.models import Issue, Run
+from insight.receiving import run_ingest_job
+from jobs import running
+from jobs.claims import LeaseLostError, claim
+from jobs.models import Job, State
+from tests.cast import Api, Person
+from tests.insight.documents import counts, document, finding, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def api(alice: Person) -> Api:
+    return alice.api
+
+
+def large(first: str, count: int = 3_000) -> dict[str, list[dict[str, object]]]:
+    """A payload of more than a megabyte that begins with the finding ``first``."""
+    rest = [finding(f"n{n}", line=n, message="m" * 300) for n in range(count)]
+    return {"a.py": [finding(first), *rest]}
+
+
+def run_jobs(api: Api, *upload_answers: object) -> None:
+    for answer in upload_answers:
+        assert answer.status_code == 202, answer.content  # type: ignore[attr-defined]
+        assert running.run(answer.json()["jobId"])  # type: ignore[attr-defined]
+
+
+def run(api: Api, sequence: int) -> dict[str, object]:
+    found = Run.across_organizations.get(sequence=sequence)
+    return api.send("GET", f"/insight/runs/{found.pk}").json()
+
+
+def test_a_large_payload_is_taken_in_by_a_job(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    told = answer.json()
+    assert set(told) == {"uploadId", "jobId", "statusUrl"}
+    status_path = told["statusUrl"].split("/api/v1", 1)[1]
+    assert api.send("GET", status_path).json()["state"] == "pending"
+    run_jobs(api, answer)
+    status = api.send("GET", status_path).json()
+    assert (status["state"], status["progress"]) == ("completed", 100)
+    assert api.send("GET", f"/insight/runs/{status['runId']}").json()["counts"]["new"] == 3_001
+
+
+def test_a_job_that_runs_again_changes_nothing(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    run_jobs(api, answer)
+    before = list(Issue.across_organizations.order_by("pk").values_list("pk", "introduced"))
+    Job.across_organizations.update(state=State.WAITING)
+    assert running.run(answer.json()["jobId"])
+    assert list(Issue.across_organizations.order_by("pk").values_list("pk", "introduced")) == before
+
+
+def test_a_small_upload_behind_a_large_one_waits_for_it(api: Api) -> None:
+    first = send(api, document(large("one")))
+    second = send(api, document({"a.py": [finding("two")]}))
+    run_jobs(api, second)
+    assert run(api, 1)["state"] == run(api, 2)["state"] == "completed"
+    assert counts(run(api, 1)) == (3_001, 0, 0, 0)
+    assert counts(run(api, 2)) == (1, 3_001, 0, 0)
+    run_jobs(api, first)
+    assert counts(run(api, 2)) == (1, 3_001, 0, 0)
+
+
+def test_a_large_payload_that_does_not_fit_fails_with_its_reason_and_stops_nobody(api: Api) -> None:
+    findings = large("one")
+    findings["a.py"][-1]["severity"] = "awful"
+    bad = send(api, document(findings))
+    good = send(api, document(large("two")))
+    run_jobs(api, good)
+    status = api.send("GET", f"/upload/insight/{bad.json()['uploadId']}").json()
+    assert status["state"] == "failed"
+    assert status["problem"]["errors"][0]["pointer"] == "/diagnostics/a.py/3000/severity"
+    assert run(api, 1)["state"] == "failed"
+    assert counts(run(api, 2)) == (3_001, 0, 0, 0)
+
+
+def test_a_run_whose_job_gave_up_fails_and_stops_nobody(api: Api) -> None:
+    first = send(api, document(large("one")))
+    second = send(api, document(large("two")))
+    lost = Job.across_organizations.filter(pk=first.json()["jobId"])
+    lost.update(state=State.FAILED, error={"code": "internal_error", "detail": "It died."})
+    status = api.send("GET", f"/upload/insight/{first.json()['uploadId']}").json()
+    assert (status["state"], status["problem"]["code"]) == ("failed", "internal_error")
+    run_jobs(api, second)
+    assert run(api, 1)["state"] == "failed"
+    assert counts(run(api, 2)) == (3_001, 0, 0, 0)
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    held = claim(answer.json()["jobId"])
+    assert held is not None
+    Job.across_organizations.update(fence=held.fence + 1)
+    with pytest.raises(LeaseLostError):
+        run_ingest_job(held)
+    assert not Issue.across_organizations.exists()
+    assert run(api, 1)["state"] == "queued"
+
+
+def test_concurrent_uploads_of_one_stream_are_one_after_the_other(alice: Person) -> None:
+    send(alice.api, document({"a.py": [finding("base")]}))
+    answers: list[int] = []
+
+    def one(number: int) -> None:
+        try:
+            body = document({"a.py": [finding("base"), finding(f"own{number}")]})
+            answers.append(send(alice.api, body).status_code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [201] * 8
+    runs = list(Run.across_organizations.order_by("sequence"))
+    assert [found.sequence for found in runs] == list(range(1, 10))
+    for found in runs[2:]:
+        assert (found.new_count, found.fixed_count, found.unchanged_count) == (1, 1, 1)
+
+
+def test_concurrent_first_uploads_of_a_branch_share_its_stream(alice: Person) -> None:
+    send(alice.api, document({}))
+    answers: list[int] = []
+
+    def one(number: int) -> None:
+        try:
+            body = document({"a.py": [finding(str(number))]})
+            answers.append(send(alice.api, body, branch="fresh").status_code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [201] * 6
+    runs = Run.across_organizations.filter(stream__branch="fresh")
+    assert sorted(runs.values_list("sequence", flat=True)) == [1, 2, 3, 4, 5, 6]
