@@ -203,7 +203,7 @@ def _rules_by_id(components: Iterable[ToolComponent]) -> dict[str, RuleDescripto
 def _security_severity(properties: dict[str, object]) -> float | None:
     """GitHub's property: a CVSS score, as a text or a number."""
     value = properties.get("security-severity") if properties else None
-    if not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
         return float(value)

@@ -19,7 +19,8 @@ STRUCK_OUT = "***"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _URL_PASSWORD = re.compile(r"(?<=//)([^/\s:@]*):[^@\s]+@")
-_QUOTED = re.compile(r"""(?P<quote>["'`])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)(?!\s*:)""")
+_QUOTED = re.compile(r"""(?P<quote>["'`])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")
+_KEY = re.compile(r"[A-Za-z_.-]{1,40}")
 _TOKEN = re.compile(r"(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{8,}")
 _VALUE = re.compile(r"(?<=[=:])\s*[^\s=:].*")
 _SECRET_RULES = {
@@ -93,11 +94,23 @@ def strike_out(line: str) -> str:
     If none of these is found, all that follows the first ``=`` or ``:``, else the whole line.
     """
     struck = _URL_PASSWORD.sub(rf"\1:{STRUCK_OUT}@", line)
-    struck = _QUOTED.sub(rf"\g<quote>{STRUCK_OUT}\g<quote>", struck)
+    struck = _QUOTED.sub(_strike_out_quoted, struck)
     struck = _TOKEN.sub(STRUCK_OUT, struck)
     if struck == line:
         struck = _VALUE.sub(f" {STRUCK_OUT}", line, count=1)
     return struck if struck != line else STRUCK_OUT
+
+
+def _strike_out_quoted(match: re.Match[str]) -> str:
+    return match[0] if _is_key(match) else f"{match['quote']}{STRUCK_OUT}{match['quote']}"
+
+
+def _is_key(match: re.Match[str]) -> bool:
+    """Whether it names a value, as in ``{"password": "x"}``; ``if password == "x":`` does not."""
+    before = match.string[: match.start()].rstrip()
+    after = match.string[match.end() :].lstrip()
+    is_in_place = after.startswith(":") and (not before or before[-1] in "{,[(")
+    return is_in_place and _KEY.fullmatch(match["text"]) is not None
 
 
 def strike_out_secrets(diagnostics: Mapping[str, list[Diagnostic]], read_lines: ReadLines) -> None:
@@ -128,5 +141,6 @@ def _values_on(secret_lines: set[int], lines: Sequence[str]) -> list[str]:
         for number in secret_lines
         if 0 < number <= len(lines)
         for match in _QUOTED.finditer(lines[number - 1][:_LONGEST_LINE])
+        if not _is_key(match)
     }
     return sorted((each for each in values if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
