@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +14,8 @@ from odavl.wire.account import (
     CreatedKey,
     KeyPage,
     KeySummary,
+    NewKey,
+    NewProject,
     ProjectPage,
     ProjectSummary,
     WhoAmI,
@@ -22,7 +24,8 @@ from odavl.wire.errors import NotTheHub
 
 PAGE = "200"
 MOST_PAGES = 1000
-PRESETS = ("all", "ci", "read-only")
+Preset = Literal["all", "ci", "read-only"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 _WHOAMI = msgspec.json.Decoder(WhoAmI)
 _PROJECT = msgspec.json.Decoder(ProjectSummary)
@@ -49,13 +52,10 @@ def create_project(
     git_remote: str | None = None,
     default_branch: str | None = None,
 ) -> ProjectSummary:
-    document: dict[str, str | None] = {
-        "name": name,
-        "gitRemote": git_remote,
-        "defaultBranch": default_branch,
-    }
-    known = {key: value for key, value in document.items() if value is not None}
-    answer = client.send_json("POST", "/projects", known, idempotency_key=uuid.uuid4().hex)
+    wanted = NewProject(
+        name=name, git_remote=git_remote or "", default_branch=default_branch or "main"
+    )
+    answer = client.send_json("POST", "/projects", wanted, idempotency_key=uuid.uuid4().hex)
     return answer.decode(_PROJECT)
 
 
@@ -73,16 +73,12 @@ def create_key(
     expires_at: str | None = None,
 ) -> CreatedKey:
     """``scopes`` is a preset (``all``, ``ci``, ``read-only``) or ``product:level,…``."""
-    document: dict[str, object] = {"name": name}
+    wanted = NewKey(name=name, project_id=project_id, expires_at=expires_at)
     if scopes in PRESETS:
-        document["preset"] = scopes
+        wanted.preset = msgspec.convert(scopes, Preset)
     else:
-        document["scopes"] = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    if project_id:
-        document["projectId"] = project_id
-    if expires_at:
-        document["expiresAt"] = expires_at
-    answer = client.send_json("POST", "/api-keys", document, idempotency_key=uuid.uuid4().hex)
+        wanted.scopes = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    answer = client.send_json("POST", "/api-keys", wanted, idempotency_key=uuid.uuid4().hex)
     return answer.decode(_CREATED_KEY)
 
 

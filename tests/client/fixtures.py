@@ -1,0 +1,72 @@
+"""What tests of the client stand on: a home of their own, a small hub, the real command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.small_hub import SmallHub
+
+Result = subprocess.CompletedProcess[str]
+Odavl = Callable[..., Result]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Not made yet, as before anybody's first command."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def small_hub() -> Iterator[SmallHub]:
+    hub = SmallHub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with one file that has findings, in a Git repository without commits."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "bad.py").write_text("import os\nimport sys\n")
+    subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
+    return folder
+
+
+def command_environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment without what this machine says of hubs, CI and colour."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ODAVL_", "CI", "GITHUB_", "GIT_")) and name != "NO_COLOR"
+    }
+    return {**kept, "ODAVL_HOME": str(home), **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "odavl", *arguments]
+
+
+@pytest.fixture
+def odavl(home: Path, project: Path) -> Odavl:
+    """Runs the real command in ``project``; keyword arguments are variables of its environment."""
+
+    def run(*arguments: str, stdin: str = "", cwd: Path = project, **environment: str) -> Result:
+        return subprocess.run(
+            command(*arguments),
+            cwd=cwd,
+            env=command_environment(home, **environment),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run

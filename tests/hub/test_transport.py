@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from odavl.hub import account
+from odavl.hub.retry import ONCE
+from odavl.hub.transport import HubClient
+from odavl.wire.errors import (
+    FieldError,
+    HubUnreachable,
+    InvalidPayload,
+    NotAuthenticated,
+    NotTheHub,
+    OdavlError,
+    QuotaExceeded,
+    RateLimited,
+    ServerFault,
+    ServiceUnavailable,
+)
+from tests.client.small_hub import TOKEN, Reply, SmallHub, answer, cut, html, problem
+
+Connect = Callable[..., HubClient]
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def connect(small_hub: SmallHub, pauses: list[float]) -> Iterator[Connect]:
+    opened: list[HubClient] = []
+
+    def make(**settings: object) -> HubClient:
+        known = {"token": TOKEN, "sleep": pauses.append, **settings}
+        opened.append(HubClient(small_hub.address, **known))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+def test_it_says_who_asks_and_names_the_request(small_hub: SmallHub, connect: Connect) -> None:
+    who = account.whoami(connect(organization_id="org-1"))
+    assert who.organization.slug == "acme"
+    headers = small_hub.seen[0].headers
+    assert headers["authorization"] == f"Bearer {TOKEN}"
+    assert headers["x-organization-id"] == "org-1"
+    assert len(headers["x-request-id"]) == 32
+    assert headers["user-agent"].startswith("odavl/")
+
+
+@pytest.mark.parametrize(
+    "fault", [cut, html(502), html(503), problem(ServerFault()), problem(RateLimited())]
+)
+def test_what_passes_is_tried_again(
+    small_hub: SmallHub, connect: Connect, pauses: list[float], fault: object
+) -> None:
+    small_hub.faults_anywhere.extend([fault, fault])  # type: ignore[list-item]
+    assert account.whoami(connect()).organization.id == "org-1"
+    assert len(pauses) == 2
+
+
+def test_after_three_attempts_it_gives_up(small_hub: SmallHub, connect: Connect) -> None:
+    small_hub.faults_anywhere.extend([html(502)] * 5)
+    with pytest.raises(ServiceUnavailable):
+        account.whoami(connect())
+    assert len(small_hub.seen) == 3
+
+
+def test_retry_after_is_obeyed(small_hub: SmallHub, connect: Connect, pauses: list[float]) -> None:
+    small_hub.faults_anywhere.append(problem(RateLimited(), Retry_After="7"))
+    account.whoami(connect())
+    assert pauses == [7.0]
+
+
+def test_a_post_without_a_key_is_not_repeated(small_hub: SmallHub, connect: Connect) -> None:
+    small_hub.faults_anywhere.append(cut)
+    with pytest.raises(HubUnreachable):
+        connect().send_json("POST", "/projects", {})
+    assert len(small_hub.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotAuthenticated("No such key."),
+        QuotaExceeded("Ten of ten."),
+        InvalidPayload("No.", errors=(FieldError("/a/0", "invalid", "Expected int"),)),
+    ],
+)
+def test_the_hubs_error_is_rebuilt_and_not_repeated(
+    small_hub: SmallHub, connect: Connect, error: OdavlError
+) -> None:
+    small_hub.faults_anywhere.append(problem(error))
+    with pytest.raises(type(error)) as caught:
+        account.whoami(connect())
+    assert caught.value.detail == error.detail
+    assert caught.value.errors == error.errors
+    assert caught.value.request_id == "request-1"
+    assert len(small_hub.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        html(200),
+        html(404),
+        html(401),
+        answer(Reply(200, b'{"ok": true}', {"Content-Type": "application/json"})),
+        answer(Reply(200, b"not json", {"Content-Type": "application/json"})),
+        answer(Reply(204)),
+    ],
+)
+def test_what_no_hub_says_is_never_taken_for_success(
+    small_hub: SmallHub, connect: Connect, fault: object
+) -> None:
+    small_hub.faults_anywhere.append(fault)  # type: ignore[arg-type]
+    with pytest.raises(NotTheHub):
+        account.whoami(connect(policy=ONCE))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_elsewhere_takes_no_key_along(
+    small_hub: SmallHub, connect: Connect, status: int
+) -> None:
+    stranger = SmallHub()
+    with closing(stranger):
+        location = {"Location": f"{stranger.address}/api/v1/auth/whoami"}
+        small_hub.faults_anywhere.append(answer(Reply(status, b"", location)))
+        with pytest.raises(NotTheHub, match="redirects"):
+            account.whoami(connect(policy=ONCE))
+        assert stranger.seen == []
+
+
+def test_a_redirect_within_the_hub_is_followed(small_hub: SmallHub, connect: Connect) -> None:
+    location = {"Location": "/api/v1/auth/whoami"}
+    small_hub.faults_anywhere.append(answer(Reply(307, b"", location)))
+    assert account.whoami(connect()).organization.id == "org-1"
+
+
+def test_a_hub_that_never_answers_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            HubClient(address, token=TOKEN, policy=ONCE, timeout=0.2) as client,
+            pytest.raises(HubUnreachable, match="in time"),
+        ):
+            account.whoami(client)
+
+
+def test_lists_are_read_to_their_end(small_hub: SmallHub, connect: Connect) -> None:
+    small_hub.projects = [
+        {"id": f"p{number}", "slug": f"p{number}", "name": f"P {number}"} for number in range(5)
+    ]
+    assert [each.id for each in account.projects(connect())] == ["p0", "p1", "p2", "p3", "p4"]
