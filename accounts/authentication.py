@@ -56,8 +56,8 @@ def _bearer_token(header: str) -> str:
 
 def _find(token: str) -> ApiKey:
     # The key says which organization it belongs to, so this one look-up cannot be scoped.
-    rows = ApiKey.across_organizations.select_related("organization", "project", "created_by")
-    key: ApiKey | None = rows.filter(digest=digest_of_key(token)).first()
+    rows = ApiKey.across_organizations.select_related("organization", "project").order_by()
+    key: ApiKey | None = next(iter(rows.filter(digest=digest_of_key(token))), None)
     if key is None:
         raise NotAuthenticated("The API key is not known here.")
     if key.revoked_at is not None:

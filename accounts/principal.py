@@ -26,11 +26,27 @@ class Principal:
 
     organization: Organization
     project: Project | None
-    user: User | None
-    key: ApiKey | None
     scopes: frozenset[str]
-    key_project: Project | None = None
-    """The project that the key itself is bound to; ``project`` may be narrower by a header."""
+    key: ApiKey | None = None
+    member: User | None = None
+    """The person in the browser; a key's person is its maker."""
+
+    @property
+    def user(self) -> User | None:
+        """The person behind it, None for a key whose maker is gone. For a key this is a query."""
+        return self.member if self.key is None else self.key.created_by
+
+    @property
+    def user_id(self) -> int | None:
+        """The id of :attr:`user`, without a query."""
+        if self.key is not None:
+            return self.key.created_by_id
+        return self.member.pk if self.member else None
+
+    @property
+    def key_project(self) -> Project | None:
+        """The project that the key itself is bound to; a header may narrow ``project`` further."""
+        return self.key.project if self.key else None
 
     @property
     def is_authenticated(self) -> bool:
@@ -51,10 +67,8 @@ def principal_of_key(key: ApiKey, project: Project | None) -> Principal:
     return Principal(
         organization=key.organization,
         project=project,
-        user=key.created_by,
-        key=key,
         scopes=implied(key.scopes),
-        key_project=key.project,
+        key=key,
     )
 
 
@@ -63,9 +77,8 @@ def principal_of_member(membership: Membership) -> Principal:
     return Principal(
         organization=membership.organization,
         project=None,
-        user=membership.user,
-        key=None,
         scopes=scopes_of_role(membership.role),
+        member=membership.user,
     )
 
 

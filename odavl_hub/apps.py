@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 from odavl_hub import celery
@@ -5,8 +7,15 @@ from odavl_hub import celery
 __all__ = ["HubConfig", "celery"]
 
 
+_HOURLY = timedelta(hours=1)
+
+
 class HubConfig(AppConfig):
     name = "odavl_hub"
 
     def ready(self) -> None:
+        from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
         from odavl_hub import checks  # noqa: F401, PLC0415 - registers itself, apps are ready now
+        from odavl_hub.upkeep import forget_idempotency  # noqa: PLC0415 - needs models
+
+        register_periodic("accounts.forget_idempotency", forget_idempotency, every=_HOURLY)

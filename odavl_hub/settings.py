@@ -122,6 +122,8 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+# A database that does not even answer the door must not hold a request for minutes.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # PostgreSQL keeps the few things that must be shared and may be lost (sign-in rate limits):
@@ -280,4 +282,6 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    # Django's own set-up would write each line twice in DEBUG, whatever LOG_LEVEL says.
+    "loggers": {"django": {"handlers": [], "level": env.text("LOG_LEVEL", "INFO")}},
 }

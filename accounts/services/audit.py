@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from accounts.models import AuditEvent, Organization, User
@@ -26,12 +27,20 @@ def record(
     request = current_request()
     event: AuditEvent = AuditEvent.objects.for_organization(organization).create(
         organization=organization,
-        actor=by.user if by else actor,
+        actor_id=by.user_id if by else actor.pk if actor else None,
         actor_key=by.key if by else None,
         action=action,
         target=target[:200],
         details=details or {},
-        ip_address=request.ip_address,
+        ip_address=_address(request.ip_address),
         request_id=request.request_id.strip("-"),
     )
     return event
+
+
+def _address(text: str | None) -> str | None:
+    """None for what is no IP address: a server behind a Unix socket knows none."""
+    try:
+        return str(ip_address(text)) if text else None
+    except ValueError:
+        return None

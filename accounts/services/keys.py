@@ -44,7 +44,7 @@ def create_api_key(
         digest=digest_of_key(token),
         hint=token[-_HINT_LENGTH:],
         scopes=_scopes_allowed(by, scopes),
-        created_by=by.user,
+        created_by_id=by.user_id,
         expires_at=_expiry_allowed(by, expires_at),
     )
     details = {"scopes": key.scopes, "id": str(key.pk)}
