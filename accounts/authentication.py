@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from accounts.key_lookup import key_by_digest
 from accounts.models import ApiKey, Project
 from accounts.principal import Principal, principal_of_key
 from odavl.wire.api_keys import is_well_formed
@@ -55,9 +56,7 @@ def _bearer_token(header: str) -> str:
 
 
 def _find(token: str) -> ApiKey:
-    # The key says which organization it belongs to, so this one look-up cannot be scoped.
-    rows = ApiKey.across_organizations.select_related("organization", "project").order_by()
-    key: ApiKey | None = next(iter(rows.filter(digest=digest_of_key(token))), None)
+    key = key_by_digest(digest_of_key(token))
     if key is None:
         raise NotAuthenticated("The API key is not known here.")
     if key.revoked_at is not None:
@@ -102,4 +101,5 @@ def _note_use(key: ApiKey) -> None:
         return
     # Conditional, so that many requests in the same moment write the row once.
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_STEP)
-    ApiKey.across_organizations.filter(stale, pk=key.pk).update(last_used_at=now)
+    rows = ApiKey.objects.for_organization(key.organization)
+    rows.filter(stale, pk=key.pk).update(last_used_at=now)

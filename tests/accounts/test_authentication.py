@@ -9,6 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.authentication import digest_of_key
+from accounts.key_lookup import key_by_digest
 from accounts.models import ApiKey
 from accounts.services import create_api_key, create_project, revoke_api_key
 from odavl.wire.api_keys import checksum, is_well_formed, new_api_key
@@ -156,3 +158,21 @@ def test_the_checksum_is_gzips_crc_in_base62():
             + "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".index(digit)
         )
     assert number == 0xCBF43926
+
+
+def test_the_written_query_finds_what_the_models_would(alice: Person, website):
+    _, bound = create_api_key(
+        by=alice.principal, name="bound", scopes=["projects:read"], project=website
+    )
+    for token in (alice.token, bound):
+        digest = digest_of_key(token)
+        found = key_by_digest(digest)
+        rows = ApiKey.across_organizations.select_related("organization", "project")
+        expected = rows.get(digest=digest)
+        for field in ApiKey._meta.concrete_fields:
+            assert getattr(found, field.attname) == getattr(expected, field.attname)
+        with CaptureQueriesContext(connection) as queries:
+            assert (found.organization, found.project) == (expected.organization, expected.project)
+            assert found.organization.name == expected.organization.name
+        assert not queries.captured_queries
+    assert key_by_digest("0" * 64) is None

@@ -9,7 +9,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("accounts", "dashboard", "insight", "jobs", "odavl_hub", "storage", "uploads")
 
 ALLOWED = {
-    "accounts/authentication.py": "a key says which organization it belongs to",
     "accounts/idempotency.py": "old records are dropped whoever wrote them",
     "accounts/scoping.py": "the definition",
     "insight/api.py": "an empty set",
@@ -34,7 +33,7 @@ def test_only_the_listed_places_look_across_organizations():
         if not any(place == allowed or place.startswith(f"{allowed}/") for allowed in ALLOWED)
     }
     assert strangers == set()
-    assert "accounts/authentication.py" in found
+    assert "accounts/idempotency.py" in found
 
 
 def _places(folder: Path) -> set[str]:
