@@ -76,7 +76,8 @@ OWN_STATIC := $(shell find */static -type f -not -path '*/vendor/*' 2>/dev/null)
 
 staticfiles/staticfiles.json: odavl_hub/static/vendor/.built $(OWN_STATIC) .venv/.client
 	@echo "Collecting static files" >&2
-	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0 --ignore .built
+	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0 \
+		--ignore .built --ignore rest_framework
 	@touch $@
 
 CATALOGUES := $(shell find locale */locale -name '*.po' 2>/dev/null)

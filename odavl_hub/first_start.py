@@ -60,8 +60,11 @@ def _analyze(configuration: Configuration, folder: Path) -> None:
             _say("hub: the local odavl could not be signed in, so nothing was analysed.")
             return
     name = "odavl" if folder == REPOSITORY else folder.name
+    findings = configuration.logs / "analysis.txt"
     _odavl(
-        *("insight", "analyze", str(folder), "--upload", "--project", name), hub=configuration.url
+        *("insight", "analyze", str(folder), "--upload", "--project", name),
+        *("--output", str(findings)),
+        hub=configuration.url,
     )
 
 

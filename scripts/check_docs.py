@@ -23,9 +23,9 @@ def problems(file: Path, targets: set[str]) -> Iterator[str]:
             yield f"{file}: there is no `make {name}`"
     for link in _LINK.findall(_FENCE.sub("", text)):
         path = unquote(link.partition("#")[0])
-        if path and "://" not in link and not link.startswith("mailto:"):
-            if not (file.parent / path).exists():
-                yield f"{file}: {link} leads nowhere"
+        elsewhere = not path or "://" in link or link.startswith("mailto:")
+        if not elsewhere and not (file.parent / path).exists():
+            yield f"{file}: {link} leads nowhere"
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 _BLOCK = 65536
 _LARGEST_LOG = 10 * 1024 * 1024
 _NAME_WIDTH = 11
+_LONGEST_LINE = 1000  # characters: at most the 4,096 bytes that a pipe called writable takes
 _QUIET = frozenset({"postgres", "redis"})
 """Their logs are long and about their own affairs; they go to the file only."""
 
@@ -85,7 +87,12 @@ class Outputs:
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal; one that has gone away is no reason to stop serving."""
+    """Tell the person at the terminal, if it takes the line now.
+
+    A terminal that was stopped, a full pipe or one that has gone away must not stop the hub; the
+    log files have every line.
+    """
     with suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        if select.select([], [sys.stderr], [], 0)[1]:
+            sys.stderr.write(line[:_LONGEST_LINE] + "\n")
+            sys.stderr.flush()
