@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from odavl.commands.lazy import help_alone
 from odavl.commands.session import Session, hub_options, output_options, pass_session
 from odavl.commands.terminal import printable, table
 
@@ -19,9 +20,11 @@ _DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,4})(?P<unit>[hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-@click.group()
-def keys() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def keys(context: click.Context) -> None:
     """Create, list and revoke the organization's API keys."""
+    help_alone(context)
 
 
 @keys.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from odavl.commands.lazy import help_alone
 from odavl.commands.session import Session, hub_options, output_options, pass_session
 from odavl.commands.terminal import ProgressLine, plural, printable
 
@@ -18,9 +19,11 @@ MOST_NAMED = 20
 """How many uploads are named one by one without ``-v``."""
 
 
-@click.group()
-def sync() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def sync(context: click.Context) -> None:
     """Look at, send or clear what waits for the hub."""
+    help_alone(context)
 
 
 @sync.command()

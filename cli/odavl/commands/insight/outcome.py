@@ -16,7 +16,13 @@ from odavl.commands.terminal import ProgressLine, printable
 from odavl.hub.uploader import UploadResult, upload
 from odavl.project.git import git_facts
 from odavl.project.link import read_link
-from odavl.wire.analysis import SEVERITIES, AnalysisResults, GitState, Severity
+from odavl.wire.analysis import (
+    SEVERITIES,
+    AnalysisResults,
+    DetectorReport,
+    GitState,
+    Severity,
+)
 from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import InternalError, LocalStorageFailed, NotAuthenticated
 
@@ -176,9 +182,17 @@ def _document(results: AnalysisResults, export: Path, sent: UploadResult | None)
         **document,
         "counts": text_output.counts(results),
         "total": results.finding_count,
+        "detectors": [_detector_document(each) for each in text_output.reports(results)],
         "export": str(export),
         "upload": sent.document() if sent else None,
     }
+
+
+def _detector_document(report: DetectorReport) -> dict[str, Any]:
+    """Every field, those at their default as well: the wire leaves them out."""
+    values: dict[str, Any] = msgspec.structs.asdict(report)
+    values["durationMs"] = values.pop("duration_ms")
+    return values
 
 
 def _exit_code(session: Session, results: AnalysisResults, sent: UploadResult | None) -> int:
@@ -188,7 +202,7 @@ def _exit_code(session: Session, results: AnalysisResults, sent: UploadResult | 
         found = text_output.counts(results)
         if any(found[severity] for severity in SEVERITIES[: _rank(limit) + 1]):
             return FINDINGS
-        reports = results.scope.detectors if results.scope else []
+        reports = text_output.reports(results)
         if reports and not any(report.status == "ran" for report in reports):
             raise InternalError(
                 "No detector ran, so there is no verdict.", hint="See: odavl insight detectors"

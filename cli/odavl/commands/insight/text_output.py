@@ -32,6 +32,11 @@ def counts(results: AnalysisResults) -> dict[Severity, int]:
     return found
 
 
+def reports(results: AnalysisResults) -> list[DetectorReport]:
+    """What became of each detector; none in the short form."""
+    return results.scope.detectors if results.scope else []
+
+
 def report(results: AnalysisResults, *, everything: bool, colored: bool) -> str:
     """The whole text. Without ``everything``, long lists are cut, and it says so."""
     lines: list[str] = []
@@ -50,7 +55,7 @@ def summary(results: AnalysisResults) -> str:
     suppressed = results.finding_count - total
     tail = f" ({suppressed:,} suppressed)" if suppressed else ""
     if not total:
-        ran = any(each.status == "ran" for each in _reports(results))
+        ran = any(each.status == "ran" for each in reports(results))
         told = "No findings" if ran or results.scope is None else "Nothing ran, so nothing is known"
         return f"{told}{tail}."
     files = sum(
@@ -105,11 +110,11 @@ def _finding_line(diagnostic: Diagnostic) -> str:
 
 
 def _detector_lines(results: AnalysisResults) -> Iterator[str]:
-    reports = _reports(results)
-    if not reports:
+    found = reports(results)
+    if not found:
         return
     yield ""
-    for each in sorted(reports, key=lambda each: (each.status != "ran", each.name)):
+    for each in sorted(found, key=lambda each: (each.status != "ran", each.name)):
         yield _detector_line(each)
 
 
@@ -124,7 +129,3 @@ def _detector_line(each: DetectorReport) -> str:
         if each.detail:
             told += f" ({printable(each.detail)})"
     return f"  {name:28} {told}".rstrip()
-
-
-def _reports(results: AnalysisResults) -> list[DetectorReport]:
-    return results.scope.detectors if results.scope else []
