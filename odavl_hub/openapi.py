@@ -28,6 +28,7 @@ from odavl.wire.problem import CONTENT_TYPE, Problem
 _REFERENCE = "#/components/schemas/{name}"
 _PATH_VARIABLE = re.compile(r"\{(\w+)\}")
 _SECURITY = "apiKey"
+HEALTH_TAG = "health"
 _CLIENT_HEADERS: tuple[Parameter, ...] = (
     Parameter("X-Organization-Id", "Must agree with the key.", location="header"),
     Parameter(
@@ -69,7 +70,7 @@ class WireSchema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         steps = self.path.removeprefix("/api/v1/").strip("/").split("/")
-        return ["operation"] if not self.path.startswith("/api/v1/") else [steps[0]]
+        return [HEALTH_TAG] if not self.path.startswith("/api/v1/") else [steps[0]]
 
     def _description(self, about: Documentation) -> str:
         scope = getattr(self.view, "required_scopes", {}).get(self.method, ANY_KEY)

@@ -79,7 +79,9 @@ def read(schema: dict[str, Any]) -> Reference:
     ]
     return Reference(
         groups=tuple(
-            Group(name, _title(name), tuple(operations)) for name, operations in groups.items()
+            Group(name, _title(name), tuple(operations))
+            # What operators ask comes after what the API is for.
+            for name, operations in sorted(groups.items(), key=lambda group: group[0] == "health")
         ),
         documents=tuple(documents),
     )
