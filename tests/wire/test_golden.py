@@ -1,0 +1,137 @@
+"""One document of each kind that travels, read and written by this side.
+
+The hub's tests read the same files. A change here is a change of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from odavl.wire.account import WhoAmI
+from odavl.wire.analysis import ANALYSIS_DECODER, AnalysisResults
+from odavl.wire.encoding import decode_base64, gunzip, sha256_hex
+from odavl.wire.envelope import (
+    Envelope,
+    UploadAccepted,
+    UploadOptions,
+    UploadStatus,
+    UploadStored,
+)
+from odavl.wire.errors import InvalidPayload
+from odavl.wire.problem import Problem, problem_of, rebuild_error
+from odavl.wire.sarif import SarifLog
+
+GOLDEN = Path(__file__).parent / "golden"
+TYPES: dict[str, Any] = {
+    "analysis-results-full": AnalysisResults,
+    "analysis-results-short": AnalysisResults,
+    "envelope": Envelope,
+    "envelope-plain": Envelope,
+    "problem": Problem,
+    "sarif": SarifLog,
+    "upload-accepted": UploadAccepted,
+    "upload-options": UploadOptions,
+    "upload-status-completed": UploadStatus,
+    "upload-status-failed": UploadStatus,
+    "upload-status-processing": UploadStatus,
+    "upload-stored": UploadStored,
+    "whoami": WhoAmI,
+}
+PARTLY_READ = {"analysis-results-short", "sarif"}
+"""Documents that others write, with more or less in them than we write."""
+
+
+def content(name: str) -> bytes:
+    return (GOLDEN / f"{name}.json").read_bytes()
+
+
+def decoded(name: str) -> Any:
+    return msgspec.json.decode(content(name), type=TYPES[name])
+
+
+def test_every_golden_document_is_tested() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(TYPES)
+
+
+@pytest.mark.parametrize("name", sorted(TYPES.keys() - PARTLY_READ))
+def test_it_is_written_as_it_was_read(name: str) -> None:
+    assert json.loads(msgspec.json.encode(decoded(name))) == json.loads(content(name))
+
+
+@pytest.mark.parametrize("name", sorted(PARTLY_READ))
+def test_what_is_read_is_written_the_same_ever_after(name: str) -> None:
+    written = msgspec.json.encode(decoded(name))
+    again = msgspec.json.decode(written, type=TYPES[name])
+    assert again == decoded(name)
+    assert msgspec.json.encode(again) == written
+
+
+@pytest.mark.parametrize("name", sorted(TYPES))
+def test_a_newer_side_may_say_more(name: str) -> None:
+    document = {**json.loads(content(name)), "saidByANewerVersion": [1, {"a": None}]}
+    assert msgspec.json.decode(json.dumps(document).encode(), type=TYPES[name]) == decoded(name)
+
+
+def test_the_full_analysis() -> None:
+    results = ANALYSIS_DECODER.decode(content("analysis-results-full"))
+    assert results.finding_count == 3
+    assert list(results.diagnostics) == ["src/app.py", "docs/ملف — naïve.py"]
+    shell = results.diagnostics["src/app.py"][0]
+    assert (shell.severity, shell.code, shell.line, shell.end_column) == ("high", "B602", 12, 40)
+    assert results.diagnostics["src/app.py"][1].suppressed
+    assert results.scope is not None
+    assert results.scope.files == ["docs/ملف — naïve.py", "src/app.py", "src/gone.py"]
+    statuses = {each.name: each.status for each in results.scope.detectors}
+    assert statuses == {
+        "ruff": "ran",
+        "bandit": "ran",
+        "vulture": "ran",
+        "basedpyright": "failed",
+        "eslint": "not-installed",
+        "mypy": "skipped",
+    }
+    assert results.git.branch == "feature/checkout"
+    assert results.metrics.code_lines == 310
+
+
+def test_the_short_analysis_leaves_the_rest_to_be_derived() -> None:
+    results = ANALYSIS_DECODER.decode(content("analysis-results-short"))
+    first, second = results.diagnostics["src/app.py"]
+    assert (first.severity, first.line, first.source, first.fingerprint) == ("critical", 7, "", "")
+    assert second.severity == "medium"
+    assert (results.scope, results.git.branch, results.version) == (None, None, 1)
+
+
+@pytest.mark.parametrize("name", ["envelope", "envelope-plain"])
+def test_an_envelope_holds_the_short_analysis(name: str) -> None:
+    envelope = decoded(name)
+    payload = decode_base64(envelope.data)
+    payload = gunzip(payload) if envelope.compressed else payload
+    assert payload == content("analysis-results-short")
+    assert envelope.sha256 in {None, sha256_hex(payload)}
+
+
+def test_a_problem_is_the_error_and_back() -> None:
+    error = rebuild_error(decoded("problem"))
+    assert type(error) is InvalidPayload
+    assert error.errors[0].pointer == "/diagnostics/src~1app.py/0/line"
+    assert problem_of(error) == decoded("problem")
+
+
+def test_a_failed_upload_tells_its_problem() -> None:
+    status = decoded("upload-status-failed")
+    assert msgspec.convert(status.problem, Problem) == decoded("problem")
+
+
+def test_sarif_of_another_tool() -> None:
+    [run] = decoded("sarif").runs
+    assert run.tool.driver.name == "Semgrep OSS"
+    first, second = run.results
+    assert first.locations[0].physical_location.artifact_location.uri == "src/app%20one.py"
+    assert first.fixes[0].artifact_changes[0].replacements[0].inserted_content.text
+    assert second.suppressions[0].kind == "inSource"
