@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _DISK_FULL = "53100"
 """PostgreSQL's SQLSTATE disk_full."""
 _RETRY_SOON = 5.0
+_PASSING = (OperationalError, InterfaceError)
+"""The database is gone, starting, locked or out of time."""
 
 _REST_CLASSES: tuple[tuple[type[rest.APIException], type[tree.OdavlError]], ...] = (
     (rest.NotAuthenticated, tree.NotAuthenticated),
@@ -116,7 +118,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     # Django calls this while it handles the exception, but does not hand it over.
-    return _answer(request, sys.exc_info()[1], lambda: defaults.server_error(request))
+    error = sys.exc_info()[1]
+    answer = _answer(request, error, lambda: defaults.server_error(request))
+    if isinstance(error, _PASSING) and not is_api(request.path_info):
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer["Retry-After"] = str(math.ceil(_RETRY_SOON))
+    return answer
 
 
 def _answer(
@@ -152,8 +159,7 @@ def _from_database(error: Exception) -> tree.OdavlError:
     if getattr(error.__cause__, "pgcode", None) == _DISK_FULL:
         _log.error("The database's disk is full.", exc_info=error)
         return tree.StorageFull()
-    if isinstance(error, OperationalError | InterfaceError):
-        # Gone, starting, locked or out of time: all of it passes.
+    if isinstance(error, _PASSING):
         _log.warning("The database cannot answer: %s", error)
         return tree.ServiceUnavailable("The database cannot answer now.")
     if isinstance(error, DataError):

@@ -178,3 +178,13 @@ def test_a_page_that_cannot_be_is_told_why(alice: Person, query, pointer):
 def test_a_nul_in_the_address_is_no_failure(alice: Person):
     problem(alice.api.send("GET", "/projects?q=%00"), 400, "malformed_request")
     problem(alice.api.send("GET", "/projects/a%00b"), 404, "not_found")
+
+
+def test_a_page_of_projects_costs_three_queries(alice: Person, django_assert_num_queries):
+    for number in range(3):
+        create_project(by=alice.principal, name=f"Project {number}")
+    api = alice.api
+    api.send("GET", "/auth/whoami")
+    # The key; how many there are; the page itself with what its addresses need.
+    with django_assert_num_queries(3):
+        assert len(api.send("GET", "/projects").json()["items"]) == 3

@@ -7,8 +7,10 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from odavl import __version__
+from odavl.wire.api_keys import new_api_key
 from odavl_hub import health
 from tests.cast import Api
+from tests.problems import problem
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,23 @@ def test_without_a_database_only_the_process_is_alive(database_gone):
     assert ready["Content-Type"] == "application/json"
     document = api.get("/api/health").json()
     assert document["status"] == document["database"]["status"] == "down"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_the_api_asks_to_come_back(database_gone):
+    answer = Api(new_api_key()).send("GET", "/projects")
+    problem(answer, 503, "service_unavailable")
+    assert answer["Retry-After"] == "5"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_a_page_asks_to_come_back(database_gone):
+    api = Api(None)
+    api.cookies["sessionid"] = "s" * 32
+    answer = api.get("/en/acme/")
+    assert answer.status_code == 503
+    assert answer["Content-Type"].startswith("text/html")
+    assert answer["Retry-After"] == "5"
 
 
 def test_liveness_asks_nothing(db, django_assert_num_queries):
