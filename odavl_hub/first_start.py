@@ -86,13 +86,13 @@ def _new_key() -> str | None:
 
 def _odavl(*arguments: str, hub: str, text: str = "", quiet: bool = False) -> bool:
     """Run the command line as a person would; whether it ended well."""
-    output = subprocess.DEVNULL if quiet else None
     result = subprocess.run(
         [sys.executable, "-m", "odavl", *arguments, "--hub", hub],
         input=text,
         text=True,
-        stdout=output,
-        stderr=output,
+        stdout=subprocess.DEVNULL if quiet else None,
+        # The run's address is talk to `odavl`, and what `make run` is for to us.
+        stderr=subprocess.STDOUT,
         check=False,
     )
     return result.returncode == 0
