@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
 from insight.large_payload import LargeDocument
@@ -19,11 +21,12 @@ STORED_ONLY = frozenset({"ml-training", "error-signatures"})
 
 def open_document(upload: Upload) -> Document:
     """The stored payload of ``upload``, ready to be walked through."""
-    return document_of(upload.type, storage.read(upload.stored), upload.stored.size)
+    stored = upload.stored
+    return document_of(upload.type, lambda: storage.pieces_of(stored), stored.size)
 
 
-def document_of(upload_type: str, compressed: bytes, size: int) -> Document:
-    """A gzip-compressed payload of ``size`` inflated bytes.
+def document_of(upload_type: str, compressed: Callable[[], Iterable[bytes]], size: int) -> Document:
+    """A payload of ``size`` inflated bytes; ``compressed`` gives its gzip form in pieces.
 
     Raises :class:`~odavl.wire.errors.RefusedError` for one that cannot be read.
     """
@@ -31,11 +34,11 @@ def document_of(upload_type: str, compressed: bytes, size: int) -> Document:
         # Loaded where it is needed: most hubs never see the format.
         from odavl.engines.insight.sarif_import import results_from_sarif  # noqa: PLC0415
 
-        log = decode_json(gunzip(compressed), SARIF_DECODER)
+        log = decode_json(gunzip(compressed()), SARIF_DECODER)
         return ResidentDocument(msgspec.json.encode(results_from_sarif(log, root=None)))
     if size > RESIDENT_LIMIT:
         return LargeDocument(compressed)
-    return ResidentDocument(gunzip(compressed))
+    return ResidentDocument(gunzip(compressed()))
 
 
 def source_of(upload_type: str, header: Header) -> Source:

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
+from accounts.models import Project
 from insight.documents import open_document, source_of
 from insight.models import Issue, Run, RunState, Stream
 from insight.payload import Document, Header, clean_path
@@ -30,9 +31,12 @@ from odavl.wire.problem import problem_of
 from uploads.models import Upload, UploadState
 
 
-def receive_run(*, upload: Upload, header: Header) -> Run:
-    """The run's row, next in its stream. The stream's row stays locked until the commit."""
-    stream = _locked_stream(upload, header)
+def receive_run(*, upload: Upload, branch: str | None) -> Run:
+    """The run's row, next in its stream. The stream's row stays locked until the commit.
+
+    Without a ``branch`` the run belongs to the project's default one.
+    """
+    stream = _locked_stream(upload.project, branch or upload.project.default_branch)
     stream.last_sequence += 1
     stream.save(update_fields=["last_sequence"])
     run: Run = Run.across_organizations.create(
@@ -40,11 +44,6 @@ def receive_run(*, upload: Upload, header: Header) -> Run:
         stream=stream,
         upload=upload,
         sequence=stream.last_sequence,
-        git_remote=(header.git.remote or "")[:500],
-        git_commit=(header.git.commit or "")[:64],
-        tool_name=header.tool.name[:100],
-        tool_version=header.tool.version[:50],
-        metrics=msgspec.to_builtins(header.metrics),
     )
     return run
 
@@ -125,22 +124,22 @@ def ingest(run: Run, document: Document) -> None:
             "Two findings in different files share one identity.",
             errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
         ) from error
+    _describe(run, header)
     _finish(run, scope, tally, difference)
 
 
-def _locked_stream(upload: Upload, header: Header) -> Stream:
-    branch = upload.metadata.get("branch") or header.git.branch or upload.project.default_branch
+def _locked_stream(project: Project, branch: str) -> Stream:
     if len(branch) > MAX_BRANCH_LENGTH:
         raise InvalidPayload(
             f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
             errors=(FieldError("/git/branch", "too_long", "Too long."),),
         )
     streams = Stream.across_organizations.select_for_update()
-    wanted: dict[str, Any] = {"project": upload.project, "branch": branch.replace("\x00", "␀")}
+    wanted: dict[str, Any] = {"project": project, "branch": branch.replace("\x00", "␀")}
     stream: Stream | None = streams.filter(**wanted).first()
     if stream is None:
         # Two first uploads of a branch may race: the constraint decides, both lock the winner.
-        new = Stream(organization_id=upload.organization_id, **wanted)
+        new = Stream(organization_id=project.organization_id, **wanted)
         Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
         stream = streams.get(**wanted)
     return stream
@@ -167,6 +166,14 @@ def _reach(scope: Scope) -> Reach:
     # Only a detector that ran speaks for the absence of its findings.
     ran = [report.name for report in scope.detectors if report.status == "ran"]
     return Reach(detectors=ran, files=scope.files)
+
+
+def _describe(run: Run, header: Header) -> None:
+    run.git_remote = (header.git.remote or "")[:500]
+    run.git_commit = (header.git.commit or "")[:64]
+    run.tool_name = header.tool.name[:100]
+    run.tool_version = header.tool.version[:50]
+    run.metrics = msgspec.to_builtins(header.metrics)
 
 
 def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> None:

@@ -8,7 +8,7 @@ bounded by the largest single file's findings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -31,9 +31,9 @@ _ANY: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 
 
 class LargeDocument:
-    """Walks through a gzip-compressed document as often as asked."""
+    """Walks through a document as often as asked; ``compressed`` gives its gzip form in pieces."""
 
-    def __init__(self, compressed: bytes) -> None:
+    def __init__(self, compressed: Callable[[], Iterable[bytes]]) -> None:
         self._compressed = compressed
         self._header: Header | None = None
 
@@ -59,7 +59,7 @@ class LargeDocument:
             yield File(path, msgspec.Raw(value), CONTROL_ESCAPE in value)
 
     def _scanner(self) -> _Scanner:
-        return _Scanner(gunzip_pieces(self._compressed))
+        return _Scanner(gunzip_pieces(self._compressed()))
 
     def _walk(self) -> Iterator[tuple[bytes, bytes]]:
         """Each member of ``diagnostics`` as raw name and raw value."""

@@ -6,6 +6,7 @@ from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
 from insight.ingest import ingest, ingest_through, is_next, receive_run
 from insight.models import Run
+from insight.payload import Document
 from jobs.claims import Claim
 from jobs.models import Queue
 from jobs.services import enqueue
@@ -13,6 +14,7 @@ from odavl.wire import limits
 from odavl.wire.encoding import decode_object, gunzip
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from uploads.addresses import upload_address
+from uploads.contents import Content
 from uploads.models import Upload
 
 INGEST_JOB = "insight.ingest"
@@ -21,14 +23,20 @@ INGEST_JOB = "insight.ingest"
 class InsightHandler:
     """Small payloads within the request, large ones by a job; both in the stream's order."""
 
-    def receive(self, upload: Upload, compressed: bytes) -> UploadStored | UploadAccepted:
+    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
         if upload.type in STORED_ONLY:
-            return _keep(upload, compressed)
-        document = document_of(upload.type, compressed, upload.stored.size)
-        run = receive_run(upload=upload, header=document.header)
+            return _keep(upload, content)
+        is_small = content.size <= limits.MAX_INLINE_INFLATED_SIZE
+        branch = upload.metadata.get("branch")
+        document: Document | None = None
+        # A large document is not opened here when it is known where it belongs.
+        if is_small or not branch:
+            document = document_of(upload.type, content.pieces, content.size)
+            branch = branch or document.header.git.branch
+        run = receive_run(upload=upload, branch=branch)
         upload.run_id = run.pk
         upload.url = run_address(run)
-        if upload.stored.size <= limits.MAX_INLINE_INFLATED_SIZE and is_next(run):
+        if document is not None and is_small and is_next(run):
             ingest(run, document)
             return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
         upload.save(update_fields=["run_id", "url"])
@@ -49,7 +57,7 @@ def run_ingest_job(claim: Claim) -> None:
     ingest_through(run, guard=claim.guard)
 
 
-def _keep(upload: Upload, compressed: bytes) -> UploadStored:
+def _keep(upload: Upload, content: Content) -> UploadStored:
     """Types that make no run are kept as sent, once it is clear that they are JSON objects."""
-    decode_object(gunzip(compressed, limit=limits.MAX_ENVELOPE_SIZE))
+    decode_object(gunzip(content.pieces(), limit=limits.MAX_ENVELOPE_SIZE))
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))

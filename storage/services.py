@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable, Iterator
 from uuid import uuid4
 
-from django.core.files.base import ContentFile
+from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db.models import QuerySet
 
@@ -15,11 +16,22 @@ from odavl.wire.limits import KIBIBYTE
 from storage.models import StoredObject
 
 MAX_INLINE_SIZE = 64 * KIBIBYTE
+_PIECE_SIZE = 256 * KIBIBYTE
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def keep(*, organization: Organization, compressed: bytes, sha256: str, size: int) -> StoredObject:
-    """The record of these gzip-compressed bytes; known content is not written again.
+def keep(
+    *,
+    organization: Organization,
+    pieces: Iterable[bytes],
+    sha256: str,
+    size: int,
+    stored_size: int,
+) -> StoredObject:
+    """The record of a content; one that is known is not written again.
+
+    ``pieces`` are its gzip-compressed bytes, ``stored_size`` of them; ``size`` and ``sha256`` are
+    those of the uncompressed ones.
 
     Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
     does not take it.
@@ -30,30 +42,60 @@ def keep(*, organization: Organization, compressed: bytes, sha256: str, size: in
     if (found := known.defer("inline").first()) is not None:
         return found
     record = StoredObject(
-        id=uuid4(), organization=organization, sha256=sha256, size=size, stored_size=len(compressed)
+        id=uuid4(), organization=organization, sha256=sha256, size=size, stored_size=stored_size
     )
-    if len(compressed) <= MAX_INLINE_SIZE:
-        record.inline = compressed
+    if stored_size <= MAX_INLINE_SIZE:
+        record.inline = b"".join(pieces)
     else:
-        _write(record.key, compressed)
+        _write(record.key, pieces)
     # Two uploads of the same content may race; the unique constraint decides, both get its row.
     StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
     kept: StoredObject = known.defer("inline").get()
     return kept
 
 
-def read(stored: StoredObject) -> bytes:
-    """The gzip-compressed bytes."""
+def pieces_of(stored: StoredObject) -> Iterator[bytes]:
+    """The gzip-compressed bytes, in pieces."""
     if stored.inline is not None:
-        return bytes(stored.inline)
+        yield bytes(stored.inline)
+        return
     with storages["objects"].open(stored.key) as file:
-        content: bytes = file.read()
-    return content
+        while piece := file.read(_PIECE_SIZE):
+            yield piece
 
 
-def _write(key: str, content: bytes) -> None:
+def read(stored: StoredObject) -> bytes:
+    """The gzip-compressed bytes, whole."""
+    return b"".join(pieces_of(stored))
+
+
+class _Pieces(File):  # type: ignore[type-arg]  # generic in the stubs alone
+    """What Django's storages read from, fed by an iterator."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__(None)
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:  # noqa: ARG002 - Django's signature
+        return self._pieces
+
+    def read(self, size: int = -1) -> bytes:
+        """What the S3 client asks for."""
+        while size < 0 or len(self._rest) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._rest += piece
+        taken, self._rest = (
+            (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        )
+        return taken
+
+
+def _write(key: str, pieces: Iterable[bytes]) -> None:
     try:
-        storages["objects"].save(key, ContentFile(content))
+        storages["objects"].save(key, _Pieces(pieces))
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull("The hub's disk is full; the upload was not stored.") from error

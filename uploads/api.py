@@ -71,7 +71,8 @@ class UploadView(APIView):
             status = 201 if isinstance(answer, UploadStored) else 202
             return status, msgspec.json.encode(answer)
 
-        answer = run_once(principal, key_of(request), _digest(product, received), make_answer)
+        with received.content:
+            answer = run_once(principal, key_of(request), _digest(product, received), make_answer)
         headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
         return Response(answer.body, status=answer.status, headers=headers)
 

@@ -4,39 +4,100 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import IO, Self
 
 from odavl.wire import limits
-from odavl.wire.encoding import gunzip_pieces, gzip_compress
+from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.errors import DigestMismatch, FieldError, InvalidPayload, PayloadTooLarge
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SPOOL_SIZE = limits.MEBIBYTE
+"""Compressed bytes that are held in memory before they go to a temporary file."""
+_PIECE_SIZE = 256 * limits.KIBIBYTE
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A whole, checked payload. ``size`` and ``sha256`` are those of the uncompressed bytes."""
+    """A whole, checked payload, kept gzip-compressed in memory or, if large, in a temporary file.
 
-    compressed: bytes
+    To be closed by whoever asked for it; it is a context manager.
+    ``size`` and ``sha256`` are those of the uncompressed bytes, ``stored_size`` the compressed.
+    """
+
+    spool: IO[bytes]
     sha256: str
     size: int
+    stored_size: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.spool.close()
+
+    def pieces(self) -> Iterator[bytes]:
+        """The compressed bytes, as often as asked."""
+        self.spool.seek(0)
+        while piece := self.spool.read(_PIECE_SIZE):
+            yield piece
 
 
-def content_of(data: bytes, *, compressed: bool, claimed_sha256: str | None = None) -> Content:
+def content_of(
+    data: bytes | Iterable[bytes], *, compressed: bool, claimed_sha256: str | None = None
+) -> Content:
     """``data`` as it is kept: gzip-compressed, measured and named.
 
-    Inflates in steps and keeps none of them, so that a bomb costs no memory.
-    Raises :class:`MalformedGzip`, :class:`PayloadTooLarge` or :class:`DigestMismatch`.
+    Inflates in steps and keeps none of them, so that neither a bomb nor a large upload costs
+    memory. Raises :class:`MalformedGzip`, :class:`PayloadTooLarge` or :class:`DigestMismatch`.
     """
-    if len(data) > limits.MAX_PAYLOAD_SIZE:
-        raise PayloadTooLarge(f"An upload may have {limits.MAX_PAYLOAD_SIZE} bytes.")
+    sources = _bounded((data,) if isinstance(data, bytes) else data)
     digest = hashlib.sha256()
     size = 0
-    for piece in gunzip_pieces(data) if compressed else (data,):
-        digest.update(piece)
-        size += len(piece)
-    _check_digest(digest.hexdigest(), claimed_sha256)
-    return Content(data if compressed else gzip_compress(data), digest.hexdigest(), size)
+    with ExitStack() as unless_whole:
+        spool = unless_whole.enter_context(_spool())
+        for piece in _inflated(sources, spool) if compressed else _deflated(sources, spool):
+            digest.update(piece)
+            size += len(piece)
+        _check_digest(digest.hexdigest(), claimed_sha256)
+        unless_whole.pop_all()
+    return Content(spool, digest.hexdigest(), size, spool.tell())
+
+
+def _spool() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_SPOOL_SIZE)
+
+
+def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > limits.MAX_PAYLOAD_SIZE:
+            raise PayloadTooLarge(f"An upload may have {limits.MAX_PAYLOAD_SIZE} bytes.")
+        yield piece
+
+
+def _inflated(pieces: Iterable[bytes], spool: IO[bytes]) -> Iterator[bytes]:
+    def spooled() -> Iterator[bytes]:
+        for piece in pieces:
+            spool.write(piece)
+            yield piece
+
+    return gunzip_pieces(spooled())
+
+
+def _deflated(pieces: Iterable[bytes], spool: IO[bytes]) -> Iterator[bytes]:
+    # Level 1: what is sent uncompressed is small, or sent by somebody who is in a hurry.
+    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WINDOW)
+    for piece in pieces:
+        spool.write(compressor.compress(piece))
+        yield piece
+    spool.write(compressor.flush())
 
 
 def _check_digest(found: str, claimed: str | None) -> None:

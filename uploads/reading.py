@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 from rest_framework.request import Request
 
-from accounts.bodies import read_body, read_bytes
+from accounts.bodies import announced_length, read_body
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64, decode_json
 from odavl.wire.envelope import Envelope, UploadMetadata
@@ -25,6 +26,7 @@ from uploads.contents import Content, content_of
 RAW_MEDIA_TYPE = "application/octet-stream"
 TYPE_HEADER = "X-Odavl-Type"
 METADATA_HEADER = "X-Odavl-Metadata"
+_PIECE_SIZE = 256 * limits.KIBIBYTE
 SHA256_HEADER = "X-Odavl-Sha256"
 
 
@@ -67,12 +69,22 @@ def _raw(request: Request) -> Received:
             f"The header {TYPE_HEADER} is missing.",
             errors=(FieldError(f"/headers/{TYPE_HEADER}", "missing", "Required."),),
         )
+    metadata = _metadata(request)
     content = content_of(
-        read_bytes(request, limit=limits.MAX_PAYLOAD_SIZE),
+        _body(request),
         compressed=encoding == "gzip",
         claimed_sha256=request.headers.get(SHA256_HEADER),
     )
-    return Received(upload_type, _metadata(request), content)
+    return Received(upload_type, metadata, content)
+
+
+def _body(request: Request) -> Iterator[bytes]:
+    """The body in pieces, none of which is kept; no more than its announced length is read."""
+    if announced_length(request) > limits.MAX_PAYLOAD_SIZE:
+        raise PayloadTooLarge(f"An upload may have {limits.MAX_PAYLOAD_SIZE} bytes.")
+    # DRF's own request object reads through to Django's, which holds nothing of it this way.
+    while piece := request._request.read(_PIECE_SIZE):  # noqa: SLF001 - DRF's documented handle
+        yield piece
 
 
 def _metadata(request: Request) -> UploadMetadata:

@@ -6,14 +6,15 @@ from typing import Protocol
 
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import UnknownType
+from uploads.contents import Content
 from uploads.models import Upload
 
 
 class PayloadHandler(Protocol):
-    def receive(self, upload: Upload, compressed: bytes) -> UploadStored | UploadAccepted:
+    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
         """Take the payload in, or note a job that will; within the transaction of the receipt.
 
-        ``compressed`` is the gzip-compressed payload. What is raised rolls everything back.
+        What is raised rolls everything back.
         """
 
 

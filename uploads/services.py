@@ -45,12 +45,13 @@ def receive(
         metadata=msgspec.to_builtins(metadata),
         stored=storage.keep(
             organization=principal.organization,
-            compressed=content.compressed,
+            pieces=content.pieces(),
             sha256=content.sha256,
             size=content.size,
+            stored_size=content.stored_size,
         ),
     )
-    answer = handler_of(product).receive(upload, content.compressed)
+    answer = handler_of(product).receive(upload, content)
     _note(upload, answer)
     return answer
 

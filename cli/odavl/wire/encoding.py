@@ -10,7 +10,7 @@ import hashlib
 import re
 import zlib
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,15 +48,20 @@ def gzip_compress(data: bytes, level: int = 1) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-def gunzip_pieces(data: bytes, *, limit: int = limits.MAX_INFLATED_SIZE) -> Iterator[bytes]:
+def gunzip_pieces(
+    data: bytes | Iterable[bytes], *, limit: int = limits.MAX_INFLATED_SIZE
+) -> Iterator[bytes]:
     """Inflate one gzip member piece by piece, so that a bomb is found before it is in memory.
+
+    ``data`` may come in pieces itself; no more than one of them is held.
 
     Raises :class:`MalformedGzip` for a truncated or damaged stream and for bytes after its end,
     :class:`PayloadTooLarge` once more than ``limit`` bytes come out.
     """
     inflater = zlib.decompressobj(_GZIP_WINDOW)
+    sources = iter((data,) if isinstance(data, bytes) else data)
     total = 0
-    pending = data
+    pending = b""
     while not inflater.eof:
         try:
             piece = inflater.decompress(pending, _STEP)
@@ -65,15 +70,18 @@ def gunzip_pieces(data: bytes, *, limit: int = limits.MAX_INFLATED_SIZE) -> Iter
         total += len(piece)
         if total > limit:
             raise PayloadTooLarge(f"The data inflates to more than {limit} bytes.")
+        if piece:
+            yield piece
         pending = inflater.unconsumed_tail
         if not piece and not pending and not inflater.eof:
-            raise MalformedGzip("The gzip stream ends too early.")
-        yield piece
-    if inflater.unused_data:
+            pending = next(sources, b"")
+            if not pending:
+                raise MalformedGzip("The gzip stream ends too early.")
+    if inflater.unused_data or any(sources):
         raise MalformedGzip("There are bytes after the end of the gzip stream.")
 
 
-def gunzip(data: bytes, *, limit: int = limits.MAX_INFLATED_SIZE) -> bytes:
+def gunzip(data: bytes | Iterable[bytes], *, limit: int = limits.MAX_INFLATED_SIZE) -> bytes:
     """The whole of :func:`gunzip_pieces`."""
     return b"".join(gunzip_pieces(data, limit=limit))
 

@@ -1,0 +1,137 @@
+"""Uploading findings: first, again, drifted, growing; rows written; memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+
+import msgspec
+import psutil
+import psycopg2
+
+from benchmarks.corpus import drifted, results_of_size
+from benchmarks.hub import RunningHub, compressed, send
+from benchmarks.limits import Limits
+from benchmarks.table import Figure, Row, Table, measure, measure_each
+
+RUNS = 5
+
+
+def run(table: Table, hub: RunningHub, corpus: Path) -> None:
+    large = msgspec.json.encode(results_of_size(corpus, 100_000))
+    small = msgspec.json.encode(results_of_size(corpus, 10_000))
+    sent = compressed(large)
+    with hub.client() as client, Limits(hub.database_url, sent) as limits:
+        first_limit = _with_new_table(limits)
+        first = measure_each(
+            [lambda n=n: send(client, sent, projectName=f"first-{n}") for n in range(RUNS + 1)]
+        )
+        table.add_ratio("first ingest of 100,000 findings", first, first_limit, 2)
+        again_limit = measure(limits.again, runs=RUNS)
+        again = measure(lambda: send(client, sent, projectName="first-0"), runs=RUNS)
+        table.add_ratio("the same again, nothing changed", again, again_limit, 2)
+        _rows_written(table, hub, lambda: send(client, sent, projectName="first-0"))
+        later = compressed(drifted(large))
+        drift = measure_each(
+            [lambda n=n: send(client, later, projectName=f"first-{n}") for n in range(1, RUNS + 1)]
+        )
+        _drift(table, drift, again, first_limit)
+        _growth(table, first, lambda name: send(client, compressed(small), projectName=name))
+        _fiftieth(table, lambda: send(client, sent, projectName="first-1"))
+        _memory(table, hub, lambda: send(client, sent, projectName="memory"), "100,000")
+        million = _ten_times(large)
+        _memory(table, hub, lambda: send(client, million, projectName="million"), "1,000,000")
+
+
+def _with_new_table(limits: Limits) -> Figure:
+    values = []
+    for _ in range(RUNS + 1):
+        limits.make_table()
+        start = time.perf_counter()
+        limits.first()
+        values.append(time.perf_counter() - start)
+    return Figure(tuple(values[1:]))
+
+
+def _rows_written(table: Table, hub: RunningHub, upload: Callable[[], object]) -> None:
+    """By PostgreSQL's own count; the counters arrive a little later."""
+    before = _written(hub.database_url)
+    upload()
+    rows = _written(hub.database_url) - before
+    table.add(Row("rows written by it", Figure((rows,), ""), "< 20", 19))
+
+
+def _written(database_url: str) -> int:
+    last = -1
+    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"
+                " WHERE schemaname = 'public' AND relname NOT IN ('jobs_job', 'accounts_apikey')"
+            )
+            (count,) = cursor.fetchone() or (0,)
+            connection.commit()
+            if count == last:
+                return int(count)
+            last = count
+            time.sleep(1.5)
+
+
+def _drift(table: Table, drift: Figure, again: Figure, first_limit: Figure) -> None:
+    # 1 % new, 1 % fixed, 5 % moved: 7 % of the rows are written, and may cost their COPY.
+    limit = 1.5 * again.median + 0.07 * first_limit.median
+    table.add(Row("the drifted run", drift, "≤ 1.5 × again + COPY of the change", limit, again))
+
+
+def _growth(table: Table, first: Figure, upload: Callable[[str], object]) -> None:
+    small = measure_each([lambda n=n: upload(f"small-{n}") for n in range(RUNS + 1)])
+    ratio = Figure((first.median / small.median,), "×")
+    table.add(Row("growth from 10,000 to 100,000", ratio, "≤ 10.5 ×", 10.5))
+
+
+def _fiftieth(table: Table, upload: Callable[[], object]) -> None:
+    figures = [measure(upload, runs=1, warm_up=0) for _ in range(50)]
+    early = Figure(tuple(figure.median for figure in figures[:5]))
+    late = Figure(tuple(figure.median for figure in figures[-5:]))
+    table.add_ratio("50th run of a stream against the 2nd", late, early, 1.1)
+
+
+def _memory(table: Table, hub: RunningHub, upload: Callable[[], object], size: str) -> None:
+    peak = peak_of_workers(hub, upload)
+    table.add(
+        Row(f"memory of the ingesting process, {size}", Figure((peak,), "MiB"), "≤ 300 MiB", 300)
+    )
+
+
+def peak_of_workers(hub: RunningHub, work: Callable[[], object]) -> float:
+    """Largest resident set of any of the hub's Python processes while ``work`` runs, in MiB."""
+    stopped, peak = Event(), [0]
+
+    def watch() -> None:
+        while not stopped.wait(0.02):
+            for process in hub.processes():
+                try:
+                    peak[0] = max(peak[0], process.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        stopped.set()
+        watcher.join()
+    return peak[0] / 1024 / 1024
+
+
+def _ten_times(body: bytes) -> bytes:
+    """A million findings: the same ten times, in ten folders, with other fingerprints."""
+    document = msgspec.json.decode(body)
+    findings = document["diagnostics"]
+    document["diagnostics"] = {
+        f"copy{number}/{path}": found for number in range(10) for path, found in findings.items()
+    }
+    return compressed(msgspec.json.encode(document))
