@@ -39,7 +39,7 @@ class ApiFrameMiddleware:
         for header in ("Allow", "Retry-After", "WWW-Authenticate"):
             if response.has_header(header):
                 problem[header] = response[header]
-        response.close()
+        # Not closed here: Django would take the request for over. Error pages hold nothing open.
         return problem
 
 
