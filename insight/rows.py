@@ -50,36 +50,38 @@ class Tally:
     detectors: Counter[str] = field(default_factory=Counter)
 
 
-class Key(NamedTuple):
-    """What a finding is recognised by; ``content`` is a signed CRC-32."""
+class Keyed(NamedTuple):
+    """A finding and :data:`KEY_COLUMNS`' fields behind the ordinal, already joined."""
 
-    identity: str
-    """32 hex digits, as is the fingerprint."""
-    fingerprint: str
-    content: int
-
-    def fields(self) -> str:
-        return f"{self.identity}{FIELD}{self.fingerprint}{FIELD}{self.content}"
+    key: str
+    diagnostic: Diagnostic
 
 
-def keyed(file: File, source: Source, tally: Tally) -> Iterator[tuple[Key, Diagnostic]]:
+def keyed(file: File, source: Source, tally: Tally) -> list[Keyed]:
     """The findings of one file in the document's order, each under an identity of its own."""
     found = file.diagnostics()
     _name_sources(found, source)
     if not all(diagnostic.fingerprint for diagnostic in found):
         assign_fingerprints({file.path: found}, lambda _path: None)
     path_number = _digest_number(file.path)
-    for diagnostic, fingerprint in zip(found, _fingerprints(found), strict=True):
+    for diagnostic in found:
         trim(diagnostic, tally)
-        tally.detectors[diagnostic.source] += 1
-        if diagnostic.suppressed:
-            tally.suppressed += 1
-        else:
-            tally.severities[diagnostic.severity] += 1
-        identity = fingerprint ^ path_number
-        key = Key(f"{identity:032x}", f"{fingerprint:032x}", _content_of(diagnostic))
-        yield key, diagnostic
+    _count(found, tally)
+    return [
+        Keyed(
+            f"{number ^ path_number:032x}{FIELD}{number:032x}{FIELD}{_content_of(diagnostic)}",
+            diagnostic,
+        )
+        for diagnostic, number in zip(found, _fingerprints(found), strict=True)
+    ]
+
+
+def _count(found: list[Diagnostic], tally: Tally) -> None:
     tally.findings += len(found)
+    tally.detectors.update([diagnostic.source for diagnostic in found])
+    severities = [diagnostic.severity for diagnostic in found if not diagnostic.suppressed]
+    tally.severities.update(severities)
+    tally.suppressed += len(found) - len(severities)
 
 
 def details(diagnostic: Diagnostic, path: str) -> str:

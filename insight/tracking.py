@@ -146,15 +146,16 @@ class Tracker:
         start = f"{self._stream_id}{FIELD}{self._run.sequence}{FIELD}"
         for file in self._document.files():
             for key, diagnostic in keyed(file, self._source, tally):
-                yield f"{start}{key.fields()}{FIELD}{details(diagnostic, file.path)}"
+                yield f"{start}{key}{FIELD}{details(diagnostic, file.path)}"
 
     def _key_rows(self, tally: Tally) -> Iterator[str]:
         ordinal = 0
         for file in self._document.files():
             self._starts.append(ordinal)
-            for key, _ in keyed(file, self._source, tally):
-                yield f"{ordinal}{FIELD}{key.fields()}"
-                ordinal += 1
+            keys = keyed(file, self._source, tally)
+            for at, (key, _) in enumerate(keys, ordinal):
+                yield f"{at}{FIELD}{key}"
+            ordinal += len(keys)
 
     def _differing_rows(self, wanted: array[int]) -> Iterator[str]:
         """The details of the findings that differ; only they are decoded again."""
