@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from odavl.wire.errors import KeyRevoked, NotFound, QuotaExceeded
-from tests.client.fixtures import Odavl, Result
+from tests.client.fixtures import Odavl, Result, command, command_environment
 from tests.client.small_hub import TOKEN, SmallHub, html, problem
 
 PROJECTS = [
@@ -46,7 +47,7 @@ def test_the_hub_of_the_environment_is_signed_in_to(odavl: Odavl, small_hub: Sma
 
 def test_a_wrong_key_is_not_kept(odavl: Odavl, small_hub: SmallHub, home: Path) -> None:
     result = odavl("login", "--hub", small_hub.address, "--token", "odavl_live_wrong")
-    assert result.stderr.startswith("Error: The key is not known.")
+    assert result.stderr == "Error: The key is not known. Sign in: odavl login --token -\n"
     assert result.returncode == 4
     assert not (home / "credentials.json").exists()
 
@@ -65,6 +66,25 @@ def test_a_captive_portal_is_no_hub(odavl: Odavl, small_hub: SmallHub, home: Pat
     assert "not a hub" in result.stderr
     assert result.returncode == 3
     assert not (home / "credentials.json").exists()
+
+
+def test_ctrl_c_is_130(small_hub: SmallHub, home: Path, project: Path) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def interrupt(_handler: object) -> bool:
+        started[0].send_signal(signal.SIGINT)
+        started[0].wait(30)
+        return True
+
+    small_hub.faults_anywhere.append(interrupt)
+    environ = command_environment(home, ODAVL_CLOUD_API=small_hub.address, ODAVL_API_KEY=TOKEN)
+    started.append(
+        subprocess.Popen(
+            command("whoami"), cwd=project, env=environ, stderr=subprocess.PIPE, text=True
+        )
+    )
+    _, talk = started[0].communicate(timeout=60)
+    assert (talk, started[0].returncode) == ("Interrupted.\n", 130)
 
 
 def test_logout_forgets(odavl: Odavl, small_hub: SmallHub) -> None:

@@ -25,9 +25,16 @@ from odavl.hub.retry import RetryPolicy, parse_retry_after
 from odavl.wire import limits
 from odavl.wire.errors import (
     HubUnreachable,
+    MissingScope,
+    NotAuthenticated,
     NotTheHub,
     OdavlError,
+    QuotaExceeded,
+    RateLimited,
+    ServerFault,
     ServiceUnavailable,
+    StorageFull,
+    WrongScope,
 )
 from odavl.wire.problem import CONTENT_TYPE, class_for_status, decode_problem, rebuild_error
 
@@ -241,9 +248,24 @@ def _judged(answer: Answer, request_id: str) -> Answer:
     problem = decode_problem(answer.body) if kind in _JSON_TYPES else None
     if problem is not None:
         error = rebuild_error(problem, retry_after=wait)
+        error.hint = _hint_for(error)
         error.request_id = error.request_id or answer.headers.get("x-request-id", request_id)
         raise error
     raise _foreign_error(answer.status, wait, request_id)
+
+
+def _hint_for(error: OdavlError) -> str:
+    """What a person can do about what the hub tells; the hub knows no command line."""
+    hints: tuple[tuple[type[OdavlError], str], ...] = (
+        (NotAuthenticated, "Sign in: odavl login --token -"),
+        (MissingScope, "Use a key with that scope: odavl keys create NAME --scopes ..."),
+        (WrongScope, "Check --organization, --project and the key (odavl whoami)."),
+        (QuotaExceeded, "Try again when there is room, or ask for a larger plan."),
+        (RateLimited, "Try again in a while."),
+        (StorageFull, "Tell whoever runs the hub."),
+        (ServerFault, f"Tell whoever runs the hub: request {error.request_id}."),
+    )
+    return next((hint for kind, hint in hints if isinstance(error, kind)), "")
 
 
 def _foreign_error(status: int, wait: float | None, request_id: str) -> OdavlError:
