@@ -1,7 +1,7 @@
 """An analysis with the real detectors."""
 
-import _thread
 import os
+import signal
 import sys
 import threading
 from collections import Counter
@@ -61,7 +61,7 @@ class TestTheDocument:
         (project / "pay.py").write_text('password = "hunter2-hunter2"\npassword = f(password)\n')
         encoded = msgspec.json.encode(analyze(project))
         assert b"hunter2" not in encoded
-        assert b"AKIAQ3EGRIPZ4XKJH7TT" not in encoded
+        assert b"AKIAQ3EGRIPZ4XKJH7TT" not in encoded  # pragma: allowlist secret
 
     def test_a_run_on_some_files_says_so_and_tells_only_of_them(self, project):
         results = analyze(project, files=["web", "gone.py"])
@@ -188,7 +188,7 @@ class TestSideBySide:
         def interrupt() -> None:
             while not children:
                 children.extend(set(psutil.Process().children(recursive=True)) - before)
-            _thread.interrupt_main()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
         thread.start()

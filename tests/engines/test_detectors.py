@@ -11,6 +11,8 @@ import pytest
 
 from odavl.engines.insight.analyze import analyze, list_detectors
 from odavl.engines.insight.detectors.eslint import Eslint
+from odavl.engines.insight.detectors.interface import Job
+from odavl.engines.insight.processes import DetectorFailed, Finished
 from tests.engines.documents import everything, found, report, statuses
 
 BESIDE_US = Path(sys.executable).parent
@@ -79,6 +81,21 @@ class TestEveryDetector:
         assert ("my file.py", "reportAssignmentType", 1) in found(results, "basedpyright")
         assert ("pay.py", "reportUndefinedVariable", 8) in found(results, "basedpyright")
 
+    def test_basedpyright_obeys_a_baseline_and_does_not_write_it(self, project):
+        (project / "pyrightconfig.json").write_text("{}")
+        (project / "old.py").write_text("x: int = 'a'\n")
+        by_hand(project, "basedpyright", "--writebaseline")
+        baseline = project / ".basedpyright" / "baseline.json"
+        before = baseline.read_bytes()
+        (project / "old.py").write_text("x: int = 1\n")
+        (project / "new.py").write_text("y: int = 'a'\n")
+        results = analyze(project, detectors=["basedpyright"])
+        errors = {
+            each for each in found(results, "basedpyright") if each[1] != "reportUnusedImport"
+        }
+        assert errors == {("new.py", "reportAssignmentType", 1)}
+        assert baseline.read_bytes() == before
+
     def test_mypy(self, project):
         # Its settings, which could silence the finding, are not read.
         (project / "mypy.ini").write_text("[mypy]\nignore_errors = True\n")
@@ -127,6 +144,16 @@ class TestEveryDetector:
         } <= found(results, "eslint")
         assert not any("min.js" in path for path in results.diagnostics)
         assert not trap.exists()
+
+    @needs_eslint
+    def test_eslint_that_crashes_has_failed_and_says_why(self, project, tmp_path):
+        detector = Eslint()
+        tool = detector.find(project)
+        assert tool is not None
+        finished = Finished(2, b"", "Oops!\n\nError: no such thing\n    at file.js:1\n")
+        job = Job(project, tool, (), frozenset(), (), whole=True, scratch=tmp_path)
+        with pytest.raises(DetectorFailed, match=r"^Error: no such thing$"):
+            detector.read(finished, job)
 
     @needs_eslint
     def test_eslint_calls_a_file_that_does_not_parse_a_finding(self, project):

@@ -147,7 +147,7 @@ class TestWithoutSources:
         started = time.process_time()
         assign_fingerprints(found)
         # The goal is 0.4 s; the bound leaves room for machines that run other tests at once.
-        assert time.process_time() - started < 1.0
+        assert time.process_time() - started < 1.5
         for each in found.values():
             assert len({one.fingerprint for one in each}) == len(each)
 

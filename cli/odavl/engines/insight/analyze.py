@@ -39,6 +39,9 @@ from odavl.wire.errors import UsageError
 DETECTOR_TIMEOUT = 600.0
 """Seconds that one detector may take."""
 
+_GLANCE = 0.2
+"""Seconds between two looks at whether somebody has interrupted us."""
+
 _CODE_SUFFIXES = (".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 
 
@@ -255,7 +258,11 @@ def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _O
     """Wait until all detectors have ended. Raises what one of them raised."""
     outcomes: dict[str, _Outcome] = {}
     while len(outcomes) < total:
-        detector, outcome = events.get()
+        try:
+            # Waiting without an end would, on some systems, wait through an interruption too.
+            detector, outcome = events.get(timeout=_GLANCE)
+        except queue.Empty:
+            continue
         if isinstance(outcome, BaseException):
             raise outcome
         if outcome is not None:

@@ -126,7 +126,7 @@ _GUESSED_SECRETS = frozenset({
 })  # fmt: skip
 
 _ESLINT_HIGH = frozenset({
-    "no-undef", "no-dupe-keys", "no-dupe-args", "no-dupe-class-members", "no-const-assign",
+    "no-dupe-keys", "no-dupe-args", "no-dupe-class-members", "no-const-assign",
     "no-import-assign", "no-this-before-super", "constructor-super", "no-class-assign",
     "no-func-assign", "no-new-native-nonconstructor", "no-obj-calls", "no-eval", "no-implied-eval",
     "no-new-func", "no-script-url",
@@ -146,7 +146,7 @@ _LEVELS: dict[str, Severity] = {
     "note": "low",
     "none": "info",
 }
-_CERTAIN, _LIKELY = 100, 80
+_LIKELY = 80
 
 
 def ruff_severity(code: str) -> Severity:
@@ -191,15 +191,21 @@ def secret_severity(kind: str) -> Severity:
     return "high" if kind in _GUESSED_SECRETS else "critical"
 
 
-def vulture_severity(confidence: int) -> Severity:
-    """Dead code costs reading. Below 80 % frameworks may well call it by name."""
-    if confidence >= _CERTAIN:
-        return "medium"
-    return "low" if confidence >= _LIKELY else "info"
+def vulture_severity(code: str, confidence: int) -> Severity:
+    """Code that cannot be reached was meant to be; what nothing uses only costs reading.
+
+    Below 80 % frameworks may well call it by name.
+    """
+    if confidence < _LIKELY:
+        return "info"
+    return "low" if code.startswith("unused") else "medium"
 
 
 def eslint_severity(rule: str, level: int, *, fatal: bool) -> Severity:
-    """Level 2 is ESLint's error; a file that does not parse (``fatal``) does not run either."""
+    """Level 2 is ESLint's error; a file that does not parse (``fatal``) does not run either.
+
+    A name that is not defined (``no-undef``) is ``medium`` only: another script may define it.
+    """
     name = rule.rsplit("/", 1)[-1]
     if fatal or name in _ESLINT_HIGH:
         return "high"

@@ -53,14 +53,17 @@ class _Report(msgspec.Struct, rename="camel"):
 
 _DECODER = msgspec.json.Decoder(_Report)
 _RULES = "https://docs.basedpyright.com/latest/configuration/config-files/#"
+_BASELINE = Path(".basedpyright") / "baseline.json"
+_BASELINE_SETTING = re.compile(r"""["']?baselineFile["']?\s*[:=]\s*["']([^"'\n]+)["']""")
 _WHITE_SPACE = re.compile(r"\s")
 
 
 class Basedpyright(Detector):
     """By hand: ``basedpyright --pythonpath <interpreter> <files>``.
 
-    The project's settings (``pyrightconfig.json`` or ``pyproject.toml``) are obeyed. Where there
-    are none, only errors count: basedpyright's own choice then warns of every type it cannot know.
+    The project's settings (``pyrightconfig.json`` or ``pyproject.toml``) and its baseline are
+    obeyed. Where there are no settings, only errors count: basedpyright's own choice then warns of
+    every type it cannot know.
 
     Left alone, it would start the interpreter that it finds in the project's ``.venv``. So the
     interpreter is named: that of the activated environment, else the one that runs us. Packages of
@@ -80,7 +83,10 @@ class Basedpyright(Detector):
 
     def commands(self, job: Job) -> Iterable[Command]:
         level = () if _is_configured(job.root) else ("--level", "error")
-        start = (*job.tool.command, "--outputjson", "--pythonpath", _interpreter(), *level)
+        start = (
+            *job.tool.command, "--outputjson", "--pythonpath", _interpreter(), *level,
+            *_baseline_options(job),
+        )  # fmt: skip
         # All files at once come by standard input, where white space ends a name.
         plain = [path for path in job.files if not _WHITE_SPACE.search(path)]
         if plain:
@@ -114,6 +120,23 @@ def _is_configured(root: Path) -> bool:
         if "basedpyright" in tools or "pyright" in tools:
             return True
     return False
+
+
+def _baseline_options(job: Job) -> tuple[str, ...]:
+    """The project's baseline holds, but in a copy: basedpyright takes out of it what is fixed."""
+    baseline = job.root / _BASELINE
+    for name in ("pyrightconfig.json", "pyproject.toml"):
+        settings = job.root / name
+        text = settings.read_text("utf-8", "replace") if settings.is_file() else ""
+        named = _BASELINE_SETTING.search(text)
+        if named:
+            baseline = job.root / named[1]
+            break
+    if not baseline.is_file():
+        return ()
+    copy = job.scratch / "baseline.json"
+    copy.write_bytes(baseline.read_bytes())
+    return ("--baselinefile", str(copy))
 
 
 def _interpreter() -> str:

@@ -22,7 +22,7 @@ from odavl.engines.insight.detectors.interface import (
     position,
 )
 from odavl.engines.insight.detectors.programs import find_program
-from odavl.engines.insight.processes import Command, Finished, is_trusted
+from odavl.engines.insight.processes import Command, DetectorFailed, Finished, is_trusted
 from odavl.engines.insight.severity import eslint_severity
 from odavl.wire.analysis import Diagnostic
 
@@ -88,10 +88,14 @@ class Eslint(Detector):
                     *job.tool.command, "--no-config-lookup", "--config", str(settings),
                     "--format", "json", "--no-warn-ignored", "--no-color", "--", *portion,
                 ),
+                # 2 is a crash, and also a list of accepted findings that could be shorter.
+                success=frozenset({0, 1, 2}),
                 environment={_HOME: home},
             )  # fmt: skip
 
     def read(self, finished: Finished, job: Job) -> Reading:
+        if not finished.stdout.strip():
+            raise DetectorFailed(self.failure(finished))
         reading = Reading()
         for file in decode_output(_DECODER, finished.stdout):
             path = job.path_of(file.file_path)
@@ -99,6 +103,11 @@ class Eslint(Detector):
                 for each in file.messages:
                     reading.add(path, _diagnostic(each))
         return reading
+
+    def failure(self, finished: Finished) -> str:
+        """The line that names the error: below it stands only where it came from."""
+        lines = (line.strip() for line in finished.stderr.splitlines())
+        return next((line for line in lines if "Error" in line), super().failure(finished))
 
 
 def _find_node(root: Path) -> Path | None:

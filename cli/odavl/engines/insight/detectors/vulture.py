@@ -95,7 +95,7 @@ def _diagnostic(match: re.Match[str]) -> Diagnostic:
     else:
         code = f"unused-{kind['kind']}" if kind["kind"] else f"{kind['unreachable']}-code"
     return Diagnostic(
-        severity=vulture_severity(int(match["confidence"])),
+        severity=vulture_severity(code, int(match["confidence"])),
         message=message_of(f"{match['message']} ({match['confidence']} % confidence)"),
         source=Vulture.name,
         code=code,
