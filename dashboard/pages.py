@@ -34,6 +34,6 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "states": seen.states,
         "totals": seen.totals,
         "latest_runs": seen.latest_runs,
-        "login_command": f"odavl login {settings.PUBLIC_URL} --token",
+        "login_command": f"odavl login --hub {settings.PUBLIC_URL} --token -",
     }
     return render(request, "dashboard/overview.html", context)

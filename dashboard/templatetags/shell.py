@@ -13,6 +13,8 @@ from accounts.models import Organization, Project, User
 
 register = template.Library()
 
+SIDEBAR_PROJECTS = 15
+
 
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
@@ -36,9 +38,13 @@ def organizations_of(user: User) -> QuerySet[Organization]:
 
 
 @register.simple_tag
-def projects_of(organization: Organization) -> QuerySet[Project]:
-    projects: QuerySet[Project] = Project.objects.for_organization(organization)
-    return projects.order_by("name")
+def projects_beside(organization: Organization, current: Project | None = None) -> list[Project]:
+    """The projects that the side bar names: the first by name, and ``current`` in any case."""
+    projects = Project.objects.for_organization(organization).order_by("name", "pk")
+    shown = list(projects[:SIDEBAR_PROJECTS])
+    if current and current not in shown:
+        shown = [*shown[:-1], current]
+    return shown
 
 
 @register.simple_tag

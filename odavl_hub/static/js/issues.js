@@ -103,6 +103,7 @@
     if (document.activeElement === document.body) document.getElementById("issues-title")?.focus({ preventScroll: true });
   });
 
-  if (keysSwitch) keysSwitch.checked = !keysOff();
-  countSelected();
+  if (keysSwitch && keysOff()) keysSwitch.checked = false;
+  // A browser that comes back to the page may have kept the selection.
+  if (document.querySelector("#issues .issue-check input:checked")) countSelected();
 })();

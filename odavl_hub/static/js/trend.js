@@ -19,6 +19,7 @@
   // Without a pointer over the chart the legend tells the last run's numbers.
   const last = (plot, value, series) => value ?? plot.data[series].at(-1);
   const shown = (plot, value, series) => numbers.format(last(plot, value, series));
+  const HEIGHT = 236;
   let chart = null;
 
   const options = () => {
@@ -27,7 +28,7 @@
     const accent = colour("--accent");
     return {
       width: host.clientWidth,
-      height: host.clientHeight - 32,
+      height: HEIGHT,
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_u, low, high) => [low - 0.6, high + 0.6] } },
       axes: [
@@ -53,7 +54,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new ResizeObserver(() => {
     if (chart && chart.width !== host.clientWidth) {
-      chart.setSize({ width: host.clientWidth, height: host.clientHeight - 32 });
+      chart.setSize({ width: host.clientWidth, height: HEIGHT });
     }
   }).observe(host);
 })();
