@@ -87,7 +87,7 @@ def test_every_finding_that_shows_the_line_has_it_struck_out():
     ]
     strike_out_secrets({"a.py": found}, lambda _: lines)
     assert found[0].snippet == '    key="***",'
-    assert found[0].message == "Possible password: '***'"
+    assert found[0].message == "Possible: '***'"
     assert found[1].snippet == 'def f(\n    key="***",\n):'
     assert found[2].snippet == "):"
 
