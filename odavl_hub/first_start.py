@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 
 from django.db import connections, transaction
 
@@ -27,11 +30,20 @@ SIGN_IN_FILE = "first-sign-in"
 
 def run(configuration: Configuration) -> None:
     """Make what is missing, tell how to sign in, analyse what was asked for."""
+    # It reaches `odavl`, too; we wait until that has ended in its own way.
+    signal.signal(signal.SIGINT, _stop_soon)
     _say(f"\n  ODAVL hub: {configuration.url}/")
     _say(f"  {ensure_owner(configuration.secrets)}\n")
     if configuration.analyze is not None:
         _analyze(configuration, configuration.analyze)
     connections.close_all()
+
+
+_stopping = threading.Event()
+
+
+def _stop_soon(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
+    _stopping.set()
 
 
 def ensure_owner(folder: Path) -> str:
@@ -86,6 +98,8 @@ def _new_key() -> str | None:
 
 def _odavl(*arguments: str, hub: str, text: str = "", quiet: bool = False) -> bool:
     """Run the command line as a person would; whether it ended well."""
+    if _stopping.is_set():
+        return False
     result = subprocess.run(
         [sys.executable, "-m", "odavl", *arguments, "--hub", hub],
         input=text,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -30,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         services = TestServices()
         config.stash[_SERVICES] = services
         services.start()
+        _compile_messages()
     folder = tempfile.TemporaryDirectory(prefix="odavl-test-data-", ignore_cleanup_errors=True)
     config.stash[_FOLDER] = folder
     _point_settings_at(Path(folder.name))
@@ -42,6 +45,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(_FOLDER, None)
     if folder is not None:
         folder.cleanup()
+
+
+def _compile_messages() -> None:
+    """Catalogues are built, not kept; `make test` builds them, a bare `pytest` does here."""
+    for source in Path.cwd().glob("locale/*/LC_MESSAGES/*.po"):
+        target = source.with_suffix(".mo")
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            command = [sys.executable, "scripts/compile_messages.py", str(source), str(target)]
+            subprocess.run(command, check=True)
 
 
 def _point_settings_at(folder: Path) -> None:

@@ -106,6 +106,14 @@ class HubProcess:
         ]
         return found
 
+    def runs(self, word: str) -> bool:
+        """Whether the command line of one of its processes holds ``word``."""
+        for process in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                if word in " ".join(process.cmdline()):
+                    return True
+        return False
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 

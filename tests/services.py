@@ -8,7 +8,20 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+
+
+_PREFIX = "odavl-tests-"
+
+
+def _remove_leftovers(home: Path) -> None:
+    """What test runs that were killed left behind; their servers died with them."""
+    for folder in home.glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class TestServices:
@@ -18,8 +31,9 @@ class TestServices:
 
     def __init__(self) -> None:
         # Short, so that the sockets lie inside; in memory where there is such a place.
-        home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.folder = Path(tempfile.mkdtemp(prefix="odavl-tests-", dir=home))
+        home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+        _remove_leftovers(Path(home))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self.folder.chmod(0o711)
         self._running: list[tuple[EmbeddedPostgres | EmbeddedRedis, subprocess.Popen[bytes]]] = []
 

@@ -138,6 +138,9 @@ class Hub:
 
         child = _forked("first-start", partial(first_start.run, self._configuration))
         child.once = True
+        # What Ctrl-C sends: `odavl` then ends the detectors that it runs, which are out of our
+        # reach in sessions of their own.
+        child.stop_signal = child.last_signal = signal.SIGINT
         tree.add(child)
 
     def _stop(self, tree: Tree) -> None:

@@ -181,3 +181,21 @@ def test_a_dead_external_server_is_refused_in_one_line(tmp_path, variable, schem
     assert "does not answer" in error
     assert variable in error
     assert "hunter2" not in error
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_an_analysis_under_way_ends_with_the_hub(start_hub, tmp_path, ending):
+    project = tmp_path / "project"
+    project.mkdir()
+    for number in range(300):
+        (project / f"module_{number}.py").write_text("import os\n" * 500)
+    hub = start_hub("hub", "--analyze", str(project))
+    hub.wait_until_serving()
+    while not hub.runs("basedpyright"):
+        assert hub.process.poll() is None
+    everyone = hub.tree()
+
+    hub.send(ending)
+    _, alive = psutil.wait_procs(everyone, timeout=15)
+
+    assert alive == []
