@@ -12,7 +12,6 @@ import psutil
 
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
 
-
 _PREFIX = "odavl-tests-"
 
 
