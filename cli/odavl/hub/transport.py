@@ -6,6 +6,7 @@ error here, so that nobody above can take it for success.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 import uuid
@@ -49,6 +50,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PROXY_FAULTS = frozenset({408, 429, 500, 502, 503, 504})
 _JSON_TYPES = frozenset({"application/json", CONTENT_TYPE})
 _LAST_REDIRECT = 3
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 T = TypeVar("T")
 
 
@@ -321,5 +323,5 @@ def _origin(address: str) -> str:
 def _reason(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it did not answer in time"
-    text = str(error).strip().rstrip(".")
+    text = _ERROR_NUMBER.sub("", str(error)).strip().rstrip(".")
     return text or type(error).__name__
