@@ -99,8 +99,10 @@
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target?.id !== "issues" && event.detail.elt?.id !== "issues") return;
     countSelected();
+    const title = document.getElementById("issues-title");
+    document.getElementById("issues-status").textContent = title?.textContent ?? "";
     // The control that was used may be gone: whoever reads by ear goes on at the new list.
-    if (document.activeElement === document.body) document.getElementById("issues-title")?.focus({ preventScroll: true });
+    if (document.activeElement === document.body) title?.focus({ preventScroll: true });
   });
 
   if (keysSwitch && keysOff()) keysSwitch.checked = false;
