@@ -1,0 +1,82 @@
+"""What is documented exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from odavl.wire.errors import (
+    HeldError,
+    OdavlError,
+    RefusedError,
+    TransientError,
+    UsageError,
+    every_error,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+GROUPS = {OdavlError, UsageError, TransientError, HeldError, RefusedError}
+READERS = re.compile(
+    r"""env\.(?:text|boolean|integer|words|folder)\(\s*"([A-Z0-9_]+)"|environ(?:ment)?"""
+    r"""(?:\.get\(|\[)"([A-Z0-9_]+)"\s*[\])]?"""
+)
+OF_THE_MACHINE = {"CI", "PATH", "VIRTUAL_ENV", "ODAVL_HOME", "DJANGO_SETTINGS_MODULE"}
+
+
+def text_of(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def first_cells(text: str) -> set[str]:
+    """The words in code of every table's first column."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def test_every_error_code_is_documented_and_every_documented_one_exists() -> None:
+    codes = {error.code for error in every_error() if error not in GROUPS}
+    assert first_cells(text_of("docs/errors.md")) == codes
+
+
+@pytest.mark.parametrize("error", [error for error in every_error() if error not in GROUPS])
+def test_an_error_is_documented_with_its_status_and_exit_code(error: type[OdavlError]) -> None:
+    row = next(
+        line
+        for line in text_of("docs/errors.md").splitlines()
+        if line.startswith(f"| `{error.code}` ")
+    )
+    _, _, status, again, exits, *_ = (cell.strip() for cell in row.split("|"))
+    assert status == str(int(error.status))
+    assert str(error.exit_code) in exits.split(", ")
+    if error.code != "internal_error":
+        assert again == ("yes" if error.retryable else "no")
+
+
+def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
+    rooms = ("odavl_hub", "accounts", "jobs", "storage", "uploads", "insight", "dashboard")
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for room in rooms
+        for path in (REPOSITORY / room).rglob("*.py")
+    )
+    read = {first or second for first, second in READERS.findall(code)} - OF_THE_MACHINE
+    documented = {name for name in first_cells(text_of("docs/settings.md")) if name.isupper()}
+    assert documented == read
+
+
+def test_every_decision_is_listed() -> None:
+    files = {path.name for path in (DOCS / "decisions").glob("0*.md")}
+    listed = set(re.findall(r"\((0\d{3}-[a-z-]+\.md)\)", text_of("docs/decisions/README.md")))
+    assert listed == files
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = text_of("docs/decisions/0002-dependencies.md")
+    for name in ("client", "hub"):
+        for line in text_of(f"requirements/{name}.in").splitlines():
+            package = re.split(r"[\[>=<;\s]", line, maxsplit=1)[0]
+            if package and not line.startswith(("#", "-")):
+                assert package in reasons, package
