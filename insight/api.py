@@ -6,7 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,7 +24,7 @@ from odavl.wire import insight as wire
 from odavl.wire import limits
 from odavl.wire.analysis import SEVERITIES
 from odavl.wire.errors import NotFound
-from storage import services as storage
+from storage.responses import stored_json
 
 _READ: dict[str, str] = {"GET": "insight:read"}
 _BY_SEVERITY = SORTS["severity"]
@@ -87,12 +87,9 @@ class RunPayloadView(APIView):
     required_scopes: ClassVar[dict[str, str]] = _READ
 
     @documented("Download the document of a run", responses={200: dict})
-    def get(self, request: Request, run_id: UUID) -> HttpResponse:
+    def get(self, request: Request, run_id: UUID) -> HttpResponseBase:
         run = _run(principal_of(request), run_id)
-        body = storage.read(run.upload.stored)
-        return HttpResponse(
-            body, content_type="application/json", headers={"Content-Encoding": "gzip"}
-        )
+        return stored_json(request, run.upload.stored)
 
 
 class RunIssuesView(APIView):
@@ -126,7 +123,7 @@ class RunDiffView(APIView):
         run = _run(principal, run_id)
         base = _base(principal, run, request.query_params.get("against"))
         if base is None:
-            diff_new, diff_fixed = queries.issues_in(run), Issue.across_organizations.none()
+            diff_new, diff_fixed = queries.issues_in(run), queries.issues_in(run).none()
             unchanged = 0
         else:
             found = queries.diff(run, base)

@@ -24,6 +24,7 @@ from insight.tracking import Difference, Reach, Tracker
 from jobs.models import Job
 from jobs.models import State as JobState
 from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
+from odavl.wire.encoding import visible
 from odavl.wire.envelope import detector_of_type
 from odavl.wire.errors import FieldError, InvalidPayload, RefusedError
 from odavl.wire.limits import MAX_BRANCH_LENGTH
@@ -50,8 +51,8 @@ def receive_run(*, upload: Upload, branch: str | None) -> Run:
 
 def is_next(run: Run) -> bool:
     """Whether every earlier run of the stream is in."""
-    earlier = Run.across_organizations.filter(
-        stream_id=run.stream_id, sequence__lt=run.sequence, state=RunState.QUEUED
+    earlier = Run.objects.belonging_to(stream=run.stream).filter(
+        sequence__lt=run.sequence, state=RunState.QUEUED
     )
     return not earlier.exists()
 
@@ -111,7 +112,7 @@ def ingest(run: Run, document: Document) -> None:
     header = document.header
     tracker = Tracker(run, document, source_of(upload.type, header))
     try:
-        if Issue.across_organizations.filter(stream_id=run.stream_id).exists():
+        if Issue.objects.belonging_to(stream=run.stream).exists():
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
             difference = tracker.take_difference(_reach(scope))
@@ -134,14 +135,14 @@ def _locked_stream(project: Project, branch: str) -> Stream:
             f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
             errors=(FieldError("/git/branch", "too_long", "Too long."),),
         )
-    streams = Stream.across_organizations.select_for_update()
-    wanted: dict[str, Any] = {"project": project, "branch": branch.replace("\x00", "␀")}
-    stream: Stream | None = streams.filter(**wanted).first()
+    streams = Stream.objects.belonging_to(project=project).select_for_update()
+    branch = visible(branch)
+    stream: Stream | None = streams.filter(branch=branch).first()
     if stream is None:
         # Two first uploads of a branch may race: the constraint decides, both lock the winner.
-        new = Stream(organization_id=project.organization_id, **wanted)
+        new = Stream(organization_id=project.organization_id, project=project, branch=branch)
         Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
-        stream = streams.get(**wanted)
+        stream = streams.get(branch=branch)
     return stream
 
 
@@ -199,7 +200,7 @@ def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> Non
 
 def _unresolved(run: Run) -> dict[str, int]:
     """The stream's unresolved issues by severity, those outside of the run's scope too."""
-    unresolved = Issue.across_organizations.filter(stream_id=run.stream_id, resolved=None)
+    unresolved = Issue.objects.belonging_to(stream=run.stream).filter(resolved=None)
     counted = unresolved.filter(suppressed=False).order_by().values_list("severity")
     found = dict(counted.annotate(count=Count("pk")))
     return {name: found.get(SEVERITY_OF_NAME[name], 0) for name in SEVERITIES}

@@ -28,7 +28,7 @@ from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage
 from insight.services import MAX_REASON_LENGTH, triage_issues
 from odavl.wire.errors import HeldError, NotFound, RefusedError
-from storage.services import read as read_stored
+from storage.responses import stored_json
 
 PAGE_SIZE = 50
 _RECENT_RUNS = 8
@@ -133,11 +133,10 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 @_member_page
-def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
+def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponseBase:
     """The run's document as it was sent."""
     found = queries.run_of(request.organization, run_id)
-    response = HttpResponse(read_stored(found.upload.stored), content_type="application/json")
-    response["Content-Encoding"] = "gzip"
+    response = stored_json(request, found.upload.stored)
     response["Content-Disposition"] = f'attachment; filename="run-{found.pk}.json"'
     return response
 

@@ -94,7 +94,7 @@ def trend(stream: Stream, *, limit: int = 60) -> list[Run]:
 
 
 def _completed(stream: Stream) -> QuerySet[Run]:
-    return Run.across_organizations.filter(stream=stream, state=RunState.COMPLETED)
+    return Run.objects.belonging_to(stream=stream).filter(state=RunState.COMPLETED)
 
 
 # ── Issues ───────────────────────────────────────────────────────────────────
@@ -113,7 +113,7 @@ def issue_of(organization: Organization, issue_id: int) -> Issue:
 
 def issues_of(stream: Stream, issue_filter: IssueFilter) -> QuerySet[Issue]:
     """The stream's issues that the filter wants; the caller orders and cuts them."""
-    issues = Issue.across_organizations.filter(stream=stream)
+    issues = Issue.objects.belonging_to(stream=stream)
     latest = 0
     if issue_filter.only_new:
         latest = _completed(stream).aggregate(latest=Max("sequence"))["latest"] or 0
@@ -140,7 +140,7 @@ def rules_of(issues: QuerySet[Issue], *, limit: int = 100) -> list[RuleCount]:
 
 def issues_in(run: Run) -> QuerySet[Issue]:
     """The issues that lived at the run, those out of its scope included."""
-    return Issue.across_organizations.filter(_alive_at(run), stream_id=run.stream_id)
+    return Issue.objects.belonging_to(stream=run.stream).filter(_alive_at(run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ def _only_in(run: Run, other: Run) -> QuerySet[Issue]:
 
 def _alive_at(run: Run) -> Q:
     """Issues whose current interval, or a past one, covers the run's sequence."""
-    past = PastInterval.across_organizations.filter(
-        stream_id=run.stream_id, introduced__lte=run.sequence, resolved__gt=run.sequence
+    past = PastInterval.objects.belonging_to(stream=run.stream).filter(
+        introduced__lte=run.sequence, resolved__gt=run.sequence
     )
     current = Q(introduced__lte=run.sequence) & (
         Q(resolved__isnull=True) | Q(resolved__gt=run.sequence)
@@ -202,10 +202,10 @@ class Life:
 
 def lives_of(issue: Issue) -> list[Life]:
     """The intervals of the issue, latest first."""
-    past = PastInterval.across_organizations.filter(issue=issue).order_by("-introduced")
+    past = PastInterval.objects.belonging_to(issue=issue).order_by("-introduced")
     intervals = [(issue.introduced, issue.resolved), *past.values_list("introduced", "resolved")]
     sequences = {sequence for interval in intervals for sequence in interval if sequence}
-    runs = Run.across_organizations.filter(stream_id=issue.stream_id)
+    runs = Run.objects.belonging_to(stream=issue.stream)
     by_sequence = {run.sequence: run for run in runs.filter(sequence__in=sequences).defer("files")}
     last = issue.stream.last_sequence + 1
     return [
@@ -220,11 +220,11 @@ def lives_of(issue: Issue) -> list[Life]:
 
 def runs_with(issue: Issue) -> QuerySet[Run]:
     """The runs that the issue lived through, latest first."""
-    past = PastInterval.across_organizations.filter(issue=issue)
+    past = PastInterval.objects.belonging_to(issue=issue)
     covered = _sequences(issue.introduced, issue.resolved)
     for introduced, resolved in past.values_list("introduced", "resolved"):
         covered |= _sequences(introduced, resolved)
-    runs = Run.across_organizations.filter(covered, stream_id=issue.stream_id)
+    runs = Run.objects.belonging_to(stream=issue.stream).filter(covered)
     return runs.filter(state=RunState.COMPLETED).defer("files").order_by("-sequence")
 
 

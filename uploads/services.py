@@ -80,7 +80,7 @@ def _note(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
         upload.job_id = answer.job_id
         upload.save(update_fields=["job_id"])
         return
-    changed = Upload.across_organizations.filter(pk=upload.pk)
+    changed = Upload.objects.for_organization(upload.organization).filter(pk=upload.pk)
     changed.update(
         state=UploadState.COMPLETED, run_id=answer.run_id or answer.test_id, url=answer.url
     )

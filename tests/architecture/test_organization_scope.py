@@ -11,9 +11,7 @@ ROOMS = ("accounts", "dashboard", "insight", "jobs", "odavl_hub", "storage", "up
 ALLOWED = {
     "accounts/idempotency.py": "old records are dropped whoever wrote them",
     "accounts/scoping.py": "the definition",
-    "insight/api.py": "an empty set",
     "insight/ingest.py": "rows of one run, in a worker that was handed the run",
-    "insight/queries.py": "rows below a run, stream or issue found within its organization",
     "insight/receiving.py": "a worker that was handed the run",
     "insight/services.py": "issues that were found within their organization",
     "jobs": "workers and the relay serve every organization",

@@ -45,9 +45,16 @@ def test_the_payload_can_be_had_as_it_was_sent(api: Api) -> None:
     run_id = send(api, sent).json()["runId"]
     run = api.send("GET", f"/insight/runs/{run_id}").json()
     assert run["payload"]["size"] == len(json.dumps(sent))
-    answer = api.get(run["payload"]["downloadUrl"].split("8000", 1)[-1])
-    assert answer["Content-Encoding"] == "gzip"
-    assert json.loads(gzip.decompress(answer.content)) == sent
+    address = run["payload"]["downloadUrl"].split("8000", 1)[-1]
+    plain = api.get(address)
+    body = plain.getvalue()
+    assert json.loads(body) == sent
+    assert int(plain["Content-Length"]) == len(body)
+    packed = api.get(address, headers={"Accept-Encoding": "gzip"})
+    body = packed.getvalue()
+    assert packed["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(body)) == sent
+    assert int(packed["Content-Length"]) == len(body)
 
 
 def test_runs_are_listed_latest_first_and_paged(api: Api) -> None:

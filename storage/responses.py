@@ -1,0 +1,27 @@
+"""Stored objects as HTTP answers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
+from rest_framework.request import Request
+
+from odavl.wire.encoding import gunzip_pieces
+from storage.models import StoredObject
+from storage.services import pieces_of
+
+
+def stored_json(request: HttpRequest | Request, stored: StoredObject) -> StreamingHttpResponse:
+    """A stored JSON document, in pieces: as it lies there for who takes gzip, else inflated."""
+    accepted = request.META.get("HTTP_ACCEPT_ENCODING", "")
+    pieces = pieces_of(stored)
+    response = StreamingHttpResponse(
+        pieces if "gzip" in accepted else gunzip_pieces(pieces), content_type="application/json"
+    )
+    if "gzip" in accepted:
+        response["Content-Encoding"] = "gzip"
+        response["Content-Length"] = stored.stored_size
+    else:
+        response["Content-Length"] = stored.size
+    patch_vary_headers(response, ["Accept-Encoding"])
+    return response
