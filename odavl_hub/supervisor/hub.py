@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from odavl_hub.embedded import EmbeddedPostgres
@@ -79,6 +80,7 @@ class Hub:
         from odavl_hub.supervisor import database, roles  # noqa: PLC0415 - they read the settings
 
         database.migrate()
+        _see_static_files()
         roles.preload()
         # What was made so far lives as long as we do: collecting it would only unshare its pages.
         gc.collect()
@@ -160,6 +162,13 @@ class Hub:
 
     def _note_a_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
         self._stops += 1
+
+
+def _see_static_files() -> None:
+    from django.conf import settings  # noqa: PLC0415 - after django.setup()
+
+    if not Path(settings.STATIC_ROOT, "staticfiles.json").exists():
+        say("hub: the pages have no styles yet: run `make static`, which `make run` does by itself")
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
