@@ -90,6 +90,7 @@ def project(request: OrganizationRequest, project_slug: str) -> HttpResponse:
             "trend_points": _points(trend),
             "last_run": queries.latest_run(stream),
             "recent_runs": list(_runs_of(stream)[:_RECENT_RUNS]),
+            "decided": _decided(stream),
         }
     return render(request, "insight/project.html", context)
 
@@ -242,6 +243,12 @@ def _counted(rows: QuerySet[Issue]) -> tuple[int, QuerySet[Issue]]:
     if len(found) > _FEW:
         return queries.bounded_count(rows), rows
     return len(found), rows.filter(pk__in=found)
+
+
+def _decided(stream: Stream) -> int:
+    """How many unresolved issues ask for no more work, because somebody decided so."""
+    states = (IssueFilter(state=state) for state in ("accepted", "false-positive"))
+    return sum(queries.bounded_count(queries.issues_of(stream, state)) for state in states)
 
 
 def _told(state: Triage, count: int) -> str:

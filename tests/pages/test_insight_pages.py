@@ -114,13 +114,16 @@ def test_a_run_of_some_files_says_so(alice: Person, website: Project):
     assert "looked at 2 files" in text_of(shown(alice.page(), f"/en/acme/runs/{run['id']}/"))
 
 
-def test_the_payload_comes_back_as_it_was_sent(alice: Person, two_runs):
-    answer = alice.page().get(f"/en/acme/runs/{two_runs[0]['id']}/payload")
-    assert answer["Content-Encoding"] == "gzip"
-    assert set(json.loads(gzip.decompress(answer.content))["diagnostics"]) == {
-        "src/app.py",
-        "src/db.py",
-    }
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_the_payload_comes_back_as_it_was_sent(alice: Person, two_runs, encoding):
+    address = f"/en/acme/runs/{two_runs[0]['id']}/payload"
+    answer = alice.page().get(address, headers={"Accept-Encoding": encoding})
+    assert "attachment" in answer["Content-Disposition"]
+    body = answer.getvalue()
+    if answer.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    assert answer.get("Content-Encoding", "identity") == encoding
+    assert set(json.loads(body)["diagnostics"]) == {"src/app.py", "src/db.py"}
 
 
 def test_one_issue_shows_snippet_fix_rule_and_life(alice: Person, two_runs):
@@ -263,6 +266,7 @@ def test_deciding_in_bulk_comes_back_to_the_same_filter(alice: Person, two_runs)
     assert "2 issues accepted" in text_of(shown(client, address))
     assert listed(shown(client, ISSUES)) == ["Possible hardcoded password"]
     assert len(listed(shown(client, f"{ISSUES}?state=accepted"))) == 2
+    assert "Open 3 after run #2 2 of them decided" in text_of(shown(client, PROJECT))
     assert set(TriageEvent.across_organizations.values_list("reason", "actor__email")) == {
         ("Known.", "alice@example.com")
     }
