@@ -11,6 +11,7 @@ from odavl.wire.errors import (
     HeldError,
     OdavlError,
     RefusedError,
+    RenewableError,
     TransientError,
     UsageError,
     every_error,
@@ -18,7 +19,7 @@ from odavl.wire.errors import (
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
-GROUPS = {OdavlError, UsageError, TransientError, HeldError, RefusedError}
+GROUPS = {OdavlError, UsageError, TransientError, RenewableError, HeldError, RefusedError}
 READERS = re.compile(
     r"""env\.(?:text|boolean|integer|words|folder)\(\s*"([A-Z0-9_]+)"|environ(?:ment)?"""
     r"""(?:\.get\(|\[)"([A-Z0-9_]+)"\s*[\])]?"""

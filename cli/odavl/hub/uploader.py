@@ -29,6 +29,7 @@ from odavl.wire.errors import (
     NotAuthenticated,
     OdavlError,
     RefusedError,
+    RenewableError,
     TransientError,
 )
 
@@ -117,7 +118,7 @@ def upload(
         )
         try:
             return _sent(destination, shipment, wait=wait, on_progress=on_progress)
-        except (TransientError, HeldError, RefusedError) as error:
+        except (TransientError, RenewableError, HeldError, RefusedError) as error:
             failure: OdavlError = error
         except KeyboardInterrupt:
             failure = TransientError("The upload was interrupted.")

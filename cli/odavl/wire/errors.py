@@ -16,6 +16,8 @@
     │   ├── ServerFault        500
     │   ├── ServiceUnavailable 503
     │   └── StorageFull        507
+    ├── RenewableError        exit 3   taken once begun afresh: a new transfer, a new signed URL
+    │   └── TransferExpired    410
     ├── HeldError             exit 4   waits for a person: credentials or quota
     │   ├── NotAuthenticated   401     no key, or a wrong one
     │   ├── KeyExpired         401
@@ -160,6 +162,19 @@ class StorageFull(TransientError):
     code = "storage_full"
     status = HTTPStatus.INSUFFICIENT_STORAGE
     title = "The hub's storage is full"
+
+
+class RenewableError(OdavlError):
+    code = "renewable"
+    status = HTTPStatus.GONE
+    title = "It must be begun afresh"
+    retryable = True
+    exit_code = 3
+
+
+class TransferExpired(RenewableError):
+    code = "transfer_expired"
+    title = "The transfer has expired or was dropped"
 
 
 class HeldError(OdavlError):

@@ -31,6 +31,7 @@ _DECODER = msgspec.json.Decoder(Problem)
 _GROUPS = (
     OdavlError,
     tree.TransientError,
+    tree.RenewableError,
     tree.HeldError,
     tree.RefusedError,
     tree.InternalError,
@@ -78,6 +79,7 @@ def class_for_status(status: int) -> type[OdavlError]:
         HTTPStatus.NOT_FOUND: tree.NotFound,
         HTTPStatus.REQUEST_TIMEOUT: tree.RequestTimeout,
         HTTPStatus.CONFLICT: tree.Conflict,
+        HTTPStatus.GONE: tree.TransferExpired,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: tree.PayloadTooLarge,
         HTTPStatus.UNPROCESSABLE_ENTITY: tree.InvalidPayload,
         HTTPStatus.TOO_MANY_REQUESTS: tree.RateLimited,
