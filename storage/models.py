@@ -25,6 +25,10 @@ class StoredObject(OrganizationScoped):
     stored_size = models.BigIntegerField()
     """As it lies there: gzip-compressed, in bytes."""
     inline = models.BinaryField(null=True, editable=False)
+    joinable = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether its gzip form is one that :mod:`storage.joining` can put between others."""
+    crc32 = models.BigIntegerField(null=True, editable=False)
+    """Of the uncompressed bytes, where they lie in other objects (:class:`ObjectPart`)."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(OrganizationScoped.Meta):
@@ -41,3 +45,21 @@ class StoredObject(OrganizationScoped):
     def key(self) -> str:
         """Where it lies in the object store."""
         return f"{self.organization_id}/{self.sha256[:2]}/{self.sha256}.gz"
+
+
+class ObjectPart(OrganizationScoped):
+    """A piece of an object that has no bytes of its own: those of another object."""
+
+    ORGANIZATION_LOOKUP = "whole__organization"
+
+    whole = models.ForeignKey(StoredObject, on_delete=models.CASCADE, related_name="parts")
+    position = models.PositiveIntegerField()
+    part = models.ForeignKey(StoredObject, on_delete=models.RESTRICT, related_name="part_of")
+
+    class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["whole", "position"], name="object_part_position_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.whole_id} {self.position}"
