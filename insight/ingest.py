@@ -17,10 +17,12 @@ from django.utils import timezone
 
 from accounts.models import Project
 from insight.documents import open_document, source_of
+from insight.giving_up import CANCELLED
 from insight.models import Issue, Run, RunState, Stream
 from insight.payload import Document, Header, clean_path
 from insight.rows import SEVERITY_OF_NAME, Tally
 from insight.tracking import Difference, Reach, Tracker
+from insight.watching import Watch, WatchedDocument
 from jobs.models import Job
 from jobs.models import State as JobState
 from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
@@ -57,10 +59,11 @@ def is_next(run: Run) -> bool:
     return not earlier.exists()
 
 
-def ingest_through(run: Run, *, guard: Callable[[], None]) -> None:
+def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None:
     """Take in the queued runs of the stream up to and with ``run``, each in its own transaction.
 
-    ``guard`` is called last in each: it raises where this worker may not write any more.
+    ``guard`` is called last in each, ``watch`` between the files (with the percent of ``run``
+    alone): both raise where this worker may not write any more.
     A run that is refused is marked failed, with the reason; the ones behind it go on.
     """
     while True:
@@ -75,11 +78,12 @@ def ingest_through(run: Run, *, guard: Callable[[], None]) -> None:
             )
             if queued is None:
                 return
-            _ingest_or_fail(queued, wanted=queued.pk == run.pk)
+            wanted = queued.pk == run.pk
+            _ingest_or_fail(queued, wanted=wanted, watch=watch if wanted else lambda _: watch(0))
             guard()
 
 
-def _ingest_or_fail(run: Run, *, wanted: bool) -> None:
+def _ingest_or_fail(run: Run, *, wanted: bool, watch: Watch) -> None:
     """Take in the run, or mark it failed with the reason.
 
     One that its own job has given up (``wanted`` is False for a run that is only in the way) is not
@@ -90,7 +94,7 @@ def _ingest_or_fail(run: Run, *, wanted: bool) -> None:
         return
     try:
         with transaction.atomic():
-            ingest(run, open_document(run.upload))
+            ingest(run, open_document(run.upload), watch=watch)
     except RefusedError as error:
         _fail(run, msgspec.to_builtins(problem_of(error)))
 
@@ -100,19 +104,24 @@ def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
         pk=run.upload.job_id, state__in=(JobState.FAILED, JobState.CANCELLED)
     )
     job = dead.first()
-    return (job.error or {"code": "cancelled", "detail": "The job was cancelled."}) if job else None
+    return (job.error or CANCELLED) if job else None
 
 
-def ingest(run: Run, document: Document) -> None:
+def ingest(run: Run, document: Document, *, watch: Watch | None = None) -> None:
     """Take one run's findings into its stream, whose row the caller has locked.
 
-    Raises a :class:`RefusedError` for a document that does not fit.
+    Raises a :class:`RefusedError` for a document that does not fit, and what ``watch`` raises.
     """
     upload = run.upload
     header = document.header
+    known = Issue.objects.belonging_to(stream=run.stream).exists()
+    if watch is not None:
+        document = WatchedDocument(
+            document, size=upload.stored.size, walks=2 if known else 1, watch=watch
+        )
     tracker = Tracker(run, document, source_of(upload.type, header))
     try:
-        if Issue.objects.belonging_to(stream=run.stream).exists():
+        if known:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
             difference = tracker.take_difference(_reach(scope))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
+from insight.giving_up import CANCELLED, abandon, refusal, requeue
 from insight.ingest import ingest, ingest_through, is_next, receive_run
-from insight.models import Run
+from insight.models import Run, RunState
 from insight.payload import Document
 from jobs.claims import Claim
-from jobs.models import Queue
+from jobs.models import Job
+from jobs.models import State as JobState
 from jobs.services import enqueue
 from odavl.wire import limits
 from odavl.wire.encoding import decode_object, gunzip
@@ -43,8 +45,8 @@ class InsightHandler:
         job = enqueue(
             organization=upload.organization,
             job_type=INGEST_JOB,
-            payload={"runId": str(run.pk)},
-            queue=Queue.BULK,
+            payload={"runId": str(run.pk), "url": upload.url},
+            project=upload.project,
         )
         return UploadAccepted(
             upload_id=str(upload.pk), job_id=str(job.pk), status_url=upload_address(upload)
@@ -52,9 +54,27 @@ class InsightHandler:
 
 
 def run_ingest_job(claim: Claim) -> None:
-    """Take in the run that the job names; done already is done."""
+    """Take in the run that the job names; done already is done.
+
+    Raises what stands against the payload. Paused and resumed, the job goes on with the first run
+    of the stream that is not in yet: a run is one transaction, so its own begins anew.
+    """
     run = Run.across_organizations.get(pk=claim.payload["runId"])
-    ingest_through(run, guard=claim.guard)
+    ingest_through(run, guard=claim.guard, watch=claim.note)
+    run.refresh_from_db(fields=["state", "problem"])
+    if run.state == RunState.FAILED:
+        raise refusal(run)
+
+
+def give_up(job: Job) -> None:
+    """The job will not be tried again; its run will not come by itself."""
+    problem = job.error if job.state == JobState.FAILED else None
+    abandon(job.payload["runId"], problem or CANCELLED)
+
+
+def take_up_again(job: Job) -> None:
+    """A person has the job run again. Raises :class:`~odavl.wire.errors.Conflict`."""
+    requeue(job.payload["runId"])
 
 
 def _keep(upload: Upload, content: Content) -> UploadStored:

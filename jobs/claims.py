@@ -29,6 +29,10 @@ class Claim:
     job: Job
     fence: int
     finished: bool = field(default=False)
+    lost: bool = field(default=False)
+    """The thread beside the handler found that the job is not ours any more."""
+    noted: int | None = field(default=None)
+    """Percent that the thread is to show."""
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -36,13 +40,31 @@ class Claim:
         return payload
 
     def heartbeat(self) -> bool:
-        """Extend the lease; False when it is gone. Skips (True) while a guard holds the row."""
+        """Extend the lease and show what was noted; False when the lease is gone.
+
+        Skips (True) while a guard holds the row.
+        """
+        shown = {} if self.noted is None else {"progress": self.noted}
         with transaction.atomic():
             row = self._held().select_for_update(skip_locked=True).values_list("id").first()
             if row is not None:
-                self._held().update(heartbeat_at=Now(), lease_expires_at=lease_end())
+                self._held().update(heartbeat_at=Now(), lease_expires_at=lease_end(), **shown)
                 return True
+        return self.is_ours()
+
+    def is_ours(self) -> bool:
+        """Whether the row still says so: neither paused, cancelled nor given to another."""
         return self._held().exists()
+
+    def note(self, percent: int) -> None:
+        """Have ``percent`` (0 to 100) shown within a second or so, at no cost.
+
+        For a handler in a transaction, whose own writes nobody sees before its commit; to be called
+        often, because it raises :class:`LeaseLostError` once the job is known to be lost.
+        """
+        if self.lost:
+            raise LeaseLostError(f"{self.job} was taken away from this worker.")
+        self.noted = max(0, min(100, percent))
 
     def progress(self, percent: int) -> None:
         """Show ``percent`` (0 to 100). Raises :class:`LeaseLostError`."""

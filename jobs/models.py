@@ -12,7 +12,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Organization
+from accounts.models import Organization, Project
 from accounts.scoping import OrganizationScoped
 
 
@@ -48,6 +48,10 @@ FINISHED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 class Job(OrganizationScoped):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="jobs")
+    # No index: it only narrows what the organization's index has found.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", null=True, db_index=False
+    )
     type = models.CharField(max_length=64)
     queue = models.CharField(max_length=16, choices=Queue, default=Queue.DEFAULT)
     priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)

@@ -11,19 +11,24 @@ from jobs.models import Queue
 
 if TYPE_CHECKING:
     from jobs.claims import Claim
+    from jobs.models import Job
 
 DEFAULT_TIMEOUT = timedelta(minutes=5)
 Handler = Callable[["Claim"], None]
+Hook = Callable[["Job"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """``queue`` and ``timeout`` hold where ``enqueue`` does not say otherwise."""
+    """``area`` is the one of the scopes that let a key see and change such jobs."""
 
     name: str
     handler: Handler
     queue: Queue
     timeout: timedelta
+    area: str
+    on_failure: Hook | None
+    on_retry: Hook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,27 @@ def register(
     *,
     queue: str = Queue.DEFAULT,
     timeout: timedelta = DEFAULT_TIMEOUT,
+    area: str = "projects",
+    on_failure: Hook | None = None,
+    on_retry: Hook | None = None,
 ) -> None:
     """Say who does ``job_type``.
 
     The handler must be idempotent: it may run again after it has done its work and before that
     was noted. What it writes, it writes in transactions that end with ``claim.guard()``, or with
     ``claim.complete()`` for exactly once. Raises :class:`ValueError` for a type with a handler.
+
+    ``on_failure`` is told once a job will not be tried again: failed, poisonous, out of time or
+    cancelled. It runs after that is committed, in a transaction of its own: whoever holds the
+    owner's rows may be waiting for the job's. A crash in between loses it, so the owner looks
+    itself from time to time. ``on_retry`` is told before a person's retry, in its transaction, and
+    may raise :class:`~odavl.wire.errors.Conflict` against it.
     """
     if job_type in _job_types:
         raise ValueError(f"The job type {job_type!r} has a handler.")
-    _job_types[job_type] = JobType(job_type, handler, Queue(queue), timeout)
+    _job_types[job_type] = JobType(
+        job_type, handler, Queue(queue), timeout, area, on_failure, on_retry
+    )
 
 
 def unregister(job_type: str) -> None:
@@ -61,6 +77,10 @@ def unregister(job_type: str) -> None:
 
 def job_type_named(name: str) -> JobType | None:
     return _job_types.get(name)
+
+
+def job_types() -> tuple[JobType, ...]:
+    return tuple(_job_types.values())
 
 
 def register_periodic(name: str, run: Callable[[], object], *, every: timedelta) -> None:

@@ -7,6 +7,7 @@ finds the job taken.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.db.models import DurationField, F, Q, QuerySet, Value
 from django.db.models.functions import Now
 
-from jobs import messages
+from jobs import endings, messages
 from jobs.claims import expired
 from jobs.models import Job, PeriodicRun, Queue, State
 from jobs.registry import PeriodicTask, periodic_tasks
@@ -47,22 +48,25 @@ def fail_poison() -> int:
     error = InternalError(
         f"Its worker died or hung {LOSSES_UNTIL_FAILED} times in the middle of this job."
     )
-    return _change(
+    failed = _change(
         expired() & Q(attempts__gte=LOSSES_UNTIL_FAILED),
         state=State.FAILED,
         error=problem(error) | {"code": "worker_lost"},
         finished_at=Now(),
     )
+    for job_id, job_type in failed:
+        endings.tell(job_id, job_type)
+    return len(failed)
 
 
 def release_expired() -> int:
     """Jobs whose worker is gone wait again, under a new fence."""
-    return _change(expired(), state=State.WAITING, run_at=Now(), message_sent_at=None)
+    return len(_change(expired(), state=State.WAITING, run_at=Now(), message_sent_at=None))
 
 
 def wake_delayed() -> int:
     due = Q(state=State.DELAYED, run_at__lte=Now())
-    return _change(due, state=State.WAITING, message_sent_at=None)
+    return len(_change(due, state=State.WAITING, message_sent_at=None))
 
 
 def send_unsent(queue: str) -> int:
@@ -104,16 +108,17 @@ def run_if_due(task: PeriodicTask) -> bool:
     return bool(won)
 
 
-def _change(condition: Q, **values: Any) -> int:
+def _change(condition: Q, **values: Any) -> list[tuple[uuid.UUID, str]]:
+    """Ids and types of the jobs that were changed."""
     # Rows locked by a handler's guard are about to be committed by their rightful holder.
     with transaction.atomic():
         rows: QuerySet[Job] = Job.across_organizations.filter(condition)
-        taken = list(rows.select_for_update(skip_locked=True).values_list("id", flat=True)[:_BATCH])
-        if not taken:
-            return 0
-        return Job.across_organizations.filter(id__in=taken).update(
-            **values, fence=F("fence") + 1, lease_expires_at=None
-        )
+        taken = list(rows.select_for_update(skip_locked=True).values_list("id", "type")[:_BATCH])
+        if taken:
+            Job.across_organizations.filter(id__in=[job_id for job_id, _ in taken]).update(
+                **values, fence=F("fence") + 1, lease_expires_at=None
+            )
+        return taken
 
 
 def _safely(run: Callable[[], object], name: str) -> None:

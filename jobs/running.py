@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg2 import Error
 
+from jobs import endings
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim
 from jobs.registry import Handler, job_type_named
 from odavl.wire.errors import (
@@ -26,6 +30,8 @@ from odavl.wire.errors import (
 logger = logging.getLogger(__name__)
 
 BACKOFF = timedelta(seconds=2)
+WATCH = timedelta(seconds=1)
+"""How often the thread beside a handler looks whether its job was paused, cancelled or lost."""
 
 
 def run(job_id: uuid.UUID | str) -> bool:
@@ -50,6 +56,9 @@ def run(job_id: uuid.UUID | str) -> bool:
     except OdavlError as error:
         _fail(held, error)
     except Exception:
+        if held.lost:  # its statement was cancelled for that
+            logger.warning("job %s: stopped, nothing was written", held.job)
+            return True
         # A defect in a handler must neither end the worker nor be shown to a stranger.
         logger.exception("job %s failed", held.job)
         _fail(held, ServerFault("The job failed; the hub's log has the reason."))
@@ -86,6 +95,9 @@ def _fail(held: Claim, error: OdavlError) -> None:
         held.fail(problem(error), retry_after=None if final else BACKOFF * job.attempts)
     except LeaseLostError:
         logger.warning("job %s: the lease is gone, its failure was not noted", job)
+        return
+    if final:
+        endings.tell(job.id, job.type)
 
 
 @contextmanager
@@ -93,7 +105,10 @@ def _heartbeat(held: Claim) -> Iterator[None]:
     """Extend the lease from a thread while the handler works."""
     stopped = threading.Event()
     thread = threading.Thread(
-        target=_beat, args=(held, stopped), name=f"heartbeat-{held.job.id}", daemon=True
+        target=_beat,
+        args=(held, stopped, connections[DEFAULT_DB_ALIAS]),
+        name=f"heartbeat-{held.job.id}",
+        daemon=True,
     )
     thread.start()
     try:
@@ -103,14 +118,28 @@ def _heartbeat(held: Claim) -> Iterator[None]:
         thread.join()
 
 
-def _beat(held: Claim, stopped: threading.Event) -> None:
+def _beat(held: Claim, stopped: threading.Event, handlers_own: BaseDatabaseWrapper) -> None:
+    beaten, shown = time.monotonic(), held.noted
     try:
-        while not stopped.wait(HEARTBEAT.total_seconds()):
+        while not stopped.wait(WATCH.total_seconds()):
+            due = time.monotonic() - beaten >= HEARTBEAT.total_seconds() or held.noted != shown
+            if due:
+                beaten, shown = time.monotonic(), held.noted
             try:
-                if not held.heartbeat():
-                    return  # the next guarded write of the handler finds out, too
+                held.lost = not (held.heartbeat() if due else held.is_ours())
             except DatabaseError:
                 logger.warning("job %s: a heartbeat failed", held.job, exc_info=True)
                 connection.close()
+            if held.lost:
+                _interrupt(handlers_own)
+                return
     finally:
         connection.close()  # this thread's own
+
+
+def _interrupt(handlers_own: BaseDatabaseWrapper) -> None:
+    """End the statement that the handler may be waiting for: it would be rolled back anyway."""
+    raw = handlers_own.connection
+    if raw is not None:
+        with suppress(Error):
+            raw.cancel()

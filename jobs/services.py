@@ -12,8 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import Organization
-from jobs import messages
+from accounts.models import Organization, Project
+from jobs import endings, messages
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State
 from jobs.registry import DEFAULT_TIMEOUT, job_type_named
 from odavl.wire.errors import Conflict
@@ -26,15 +26,16 @@ def enqueue(
     organization: Organization,
     job_type: str,
     payload: Mapping[str, Any],
-    queue: str | None = None,
+    project: Project | None = None,
     priority: Priority = Priority.NORMAL,
     run_at: datetime | None = None,
     deduplication_key: str | None = None,
 ) -> Job:
     """Note a job in the caller's transaction; its message leaves after the commit.
 
-    ``payload`` is plain JSON (ids, not objects). With a ``deduplication_key``, the unfinished job
-    of that organization, type and key is given back instead of a second one.
+    ``payload`` is plain JSON (ids, not objects); its ``url`` is where a person sees the outcome.
+    With a ``deduplication_key``, the unfinished job of that organization, type and key is given
+    back instead of a second one.
     No error if the broker is away: the relay sends what could not be sent.
     """
     known = job_type_named(job_type)
@@ -42,7 +43,8 @@ def enqueue(
     job = Job(
         organization=organization,
         type=job_type,
-        queue=Queue(queue or (known.queue if known else Queue.DEFAULT)),
+        project=project,
+        queue=known.queue if known else Queue.DEFAULT,
         priority=priority,
         payload=dict(payload),
         timeout=known.timeout if known else DEFAULT_TIMEOUT,
@@ -71,6 +73,7 @@ def cancel(job: Job) -> None:
     Raises :class:`Conflict` when it has finished.
     """
     _change(job, UNFINISHED, state=State.CANCELLED, finished_at=Now())
+    endings.tell(job.id, job.type)
 
 
 def pause(job: Job) -> None:
@@ -79,13 +82,19 @@ def pause(job: Job) -> None:
 
 
 def resume(job: Job) -> None:
-    """Let a paused job run. Raises :class:`Conflict` when it is not paused."""
-    _change(job, (State.PAUSED,), state=State.WAITING, run_at=Now(), message_sent_at=Now())
+    """Let a paused job run, its attempts counted anew. Raises :class:`Conflict` if not paused."""
+    _change(
+        job, (State.PAUSED,), state=State.WAITING, attempts=0, run_at=Now(), message_sent_at=Now()
+    )
     transaction.on_commit(partial(messages.send, job), robust=True)
 
 
+@transaction.atomic
 def retry(job: Job) -> None:
-    """Run a failed or cancelled job again, from its first attempt. Raises :class:`Conflict`."""
+    """Run a failed or cancelled job again, from its first attempt.
+
+    Raises :class:`Conflict` for one in another state, or where its type's owner has a reason.
+    """
     _change(
         job,
         (State.FAILED, State.CANCELLED),
@@ -94,8 +103,12 @@ def retry(job: Job) -> None:
         progress=0,
         run_at=Now(),
         message_sent_at=Now(),
+        error=None,
         finished_at=None,
     )
+    known = job_type_named(job.type)
+    if known is not None and known.on_retry is not None:
+        known.on_retry(job)
     transaction.on_commit(partial(messages.send, job), robust=True)
 
 

@@ -7,11 +7,14 @@ import threading
 import pytest
 from django.db import connection
 
+from insight import giving_up
+from insight.ingest import ingest_through
 from insight.models import Issue, Run
 from insight.receiving import run_ingest_job
-from jobs import running
+from jobs import running, services
 from jobs.claims import LeaseLostError, claim
 from jobs.models import Job, State
+from odavl.wire.errors import Conflict
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, send
 
@@ -150,3 +153,72 @@ def test_concurrent_first_uploads_of_a_branch_share_its_stream(alice: Person) ->
     assert answers == [201] * 6
     runs = Run.across_organizations.filter(stream__branch="fresh")
     assert sorted(runs.values_list("sequence", flat=True)) == [1, 2, 3, 4, 5, 6]
+
+
+def status(api: Api, answer: object) -> dict[str, object]:
+    upload_id = answer.json()["uploadId"]  # type: ignore[attr-defined]
+    return api.send("GET", f"/upload/insight/{upload_id}").json()
+
+
+def job_of(answer: object) -> Job:
+    return Job.across_organizations.get(pk=answer.json()["jobId"])  # type: ignore[attr-defined]
+
+
+def test_a_cancelled_job_fails_its_run_at_once_and_a_retry_takes_it_in(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    services.cancel(job_of(answer))
+    assert (run(api, 1)["state"], status(api, answer)["state"]) == ("failed", "failed")
+    services.retry(job_of(answer))
+    assert status(api, answer)["state"] == "pending"
+    run_jobs(api, answer)
+    assert counts(run(api, 1)) == (3_001, 0, 0, 0)
+
+
+def test_a_run_is_not_taken_in_behind_a_later_one(api: Api) -> None:
+    first = send(api, document(large("one")))
+    services.cancel(job_of(first))
+    run_jobs(api, send(api, document(large("two"))))
+    with pytest.raises(Conflict, match="later run"):
+        services.retry(job_of(first))
+    assert job_of(first).state == State.CANCELLED
+    assert run(api, 1)["state"] == "failed"
+
+
+def test_a_job_fails_with_what_stands_against_its_payload(api: Api) -> None:
+    findings = large("one")
+    findings["a.py"][-1]["severity"] = "awful"
+    answer = send(api, document(findings))
+    run_jobs(api, answer)
+    job = job_of(answer)
+    assert (job.state, job.error["code"]) == (State.FAILED, "invalid_payload")
+
+
+def test_a_run_that_nobody_was_told_of_is_given_up_all_the_same(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    Job.across_organizations.update(state=State.CANCELLED)
+    assert giving_up.abandon_runs() == 1
+    assert run(api, 1)["state"] == "failed"
+    assert giving_up.abandon_runs() == 0
+    assert status(api, answer)["problem"]["code"] == "cancelled"
+
+
+def test_an_ingest_tells_how_far_it_is(api: Api) -> None:
+    files = {f"f{n}.py": large("x", 100)["a.py"] for n in range(40)}
+    for first in (True, False):
+        send(api, document(files))
+        seen: list[int] = []
+        found = Run.across_organizations.get(state="queued")
+        ingest_through(found, guard=lambda: None, watch=seen.append)
+        assert seen == sorted(seen)
+        assert len(set(seen)) > 20, first
+        assert 90 <= seen[-1] <= 95
+
+
+def test_an_ingest_stops_between_files_once_its_job_is_lost(api: Api) -> None:
+    answer = send(api, document(large("one")))
+    held = claim(answer.json()["jobId"])
+    assert held is not None
+    held.lost = True
+    with pytest.raises(LeaseLostError):
+        run_ingest_job(held)
+    assert not Issue.across_organizations.exists()

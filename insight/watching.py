@@ -1,0 +1,41 @@
+"""A document that tells how far it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from insight.payload import Document, File, Header
+
+Watch = Callable[[int], None]
+"""Told percent from 0 to 100; may raise to end the work."""
+
+_READ_PERCENT = 95
+"""What is left is the database's own work at the end."""
+
+
+class WatchedDocument:
+    """``document`` of about ``size`` bytes of JSON, whose findings are walked ``walks`` times."""
+
+    def __init__(self, document: Document, *, size: int, walks: int, watch: Watch) -> None:
+        self._document = document
+        self._size = max(size, 1)
+        self._walks = walks
+        self._watch = watch
+        self._walked = 0
+
+    @property
+    def header(self) -> Header:
+        return self._document.header
+
+    def files(self) -> Iterator[File]:
+        read = 0
+        for file in self._document.files():
+            yield file
+            read += memoryview(file.raw).nbytes
+            self._tell(read / self._size)
+        self._walked += 1
+        self._tell(0)
+
+    def _tell(self, share: float) -> None:
+        walks = min(self._walked + min(share, 1), self._walks)
+        self._watch(int(_READ_PERCENT * walks / self._walks))
