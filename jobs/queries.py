@@ -3,38 +3,87 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
-from accounts.models import Organization
-from jobs.models import Job
+from accounts.models import Organization, Project
+from accounts.principal import Principal
+from jobs.models import Job, State
+from jobs.registry import job_types
 from odavl.wire.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How many jobs, by state, and by type and state; what does not occur is left out."""
+
+    by_state: dict[str, int]
+    by_type: dict[str, dict[str, int]]
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_state.values())
+
+    @property
+    def unfinished(self) -> int:
+        still = (State.WAITING, State.ACTIVE, State.DELAYED, State.PAUSED)
+        return sum(self.by_state.get(state, 0) for state in still)
 
 
 def job(organization: Organization, job_id: uuid.UUID) -> Job:
     """One job of the organization. Raises :class:`NotFound`, for a stranger's job too."""
-    found: Job | None = Job.objects.for_organization(organization).filter(id=job_id).first()
-    if found is None:
-        raise NotFound("There is no such job.")
-    return found
+    return _found(Job.objects.for_organization(organization), job_id)
 
 
-def jobs(
-    organization: Organization,
+def visible_job(principal: Principal, job_id: uuid.UUID, *, level: str = "read") -> Job:
+    """As :func:`job`, within :func:`visible_jobs`."""
+    return _found(visible_jobs(principal, level=level), job_id)
+
+
+def visible_jobs(principal: Principal, *, level: str = "read") -> QuerySet[Job]:
+    """Jobs of the types that ``principal`` has the ``level`` for, in the project it is held to."""
+    rows: QuerySet[Job] = Job.objects.for_organization(principal.organization)
+    if principal.project is not None:
+        rows = rows.filter(project=principal.project)
+    if principal.may("projects:admin"):
+        return rows  # types too that no room has any more
+    allowed = [known.name for known in job_types() if principal.may(f"{known.area}:{level}")]
+    return rows.filter(type__in=allowed)
+
+
+def filtered(
+    rows: QuerySet[Job],
     *,
-    states: tuple[str, ...] = (),
-    job_types: tuple[str, ...] = (),
+    states: Sequence[str] = (),
+    types: Sequence[str] = (),
+    project: Project | None = None,
 ) -> QuerySet[Job]:
-    """The organization's jobs, newest first; an empty tuple means any."""
-    rows: QuerySet[Job] = Job.objects.for_organization(organization)
+    """Those of ``rows``, newest first; an empty sequence means any."""
     if states:
         rows = rows.filter(state__in=states)
-    if job_types:
-        rows = rows.filter(type__in=job_types)
+    if types:
+        rows = rows.filter(type__in=types)
+    if project is not None:
+        rows = rows.filter(project=project)
     return rows.order_by("-created_at", "-id")
 
 
-def count_by_state(organization: Organization) -> dict[str, int]:
-    """How many jobs are in each state that occurs."""
-    rows = Job.objects.for_organization(organization).order_by().values_list("state")
-    return dict(rows.annotate(count=Count("id")))
+def statistics(rows: QuerySet[Job]) -> Statistics:
+    """One query over ``rows``."""
+    by_state: dict[str, int] = defaultdict(int)
+    by_type: dict[str, dict[str, int]] = defaultdict(dict)
+    counted = rows.order_by().values_list("type", "state").annotate(count=Count("id"))
+    for job_type, state, count in sorted(counted):
+        by_state[state] += count
+        by_type[job_type][state] = count
+    return Statistics(dict(by_state), dict(by_type))
+
+
+def _found(rows: QuerySet[Job], job_id: uuid.UUID) -> Job:
+    found: Job | None = rows.filter(id=job_id).first()
+    if found is None:
+        raise NotFound("There is no such job.")
+    return found

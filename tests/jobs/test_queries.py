@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import Organization
 from jobs import queries, services
-from jobs.models import State
+from jobs.models import Job, State
 from odavl.wire.errors import NotFound
 
 pytestmark = pytest.mark.django_db
@@ -29,14 +29,20 @@ def test_jobs_are_listed_newest_first_and_filtered(organization, handler):
     )
     services.cancel(first)
 
-    assert list(queries.jobs(organization)) == [third, second, first]
-    assert list(queries.jobs(organization, states=(State.WAITING,))) == [third, second]
-    assert list(queries.jobs(organization, job_types=("test.other",))) == [second]
+    rows = Job.objects.for_organization(organization)
+    assert list(queries.filtered(rows)) == [third, second, first]
+    assert list(queries.filtered(rows, states=(State.WAITING,))) == [third, second]
+    assert list(queries.filtered(rows, types=("test.other",))) == [second]
 
 
-def test_jobs_are_counted_by_state(organization, handler):
+def test_jobs_are_counted_by_state_and_type(organization, handler):
     for _ in range(3):
         services.enqueue(organization=organization, job_type="test.work", payload={})
-    services.cancel(queries.jobs(organization)[0])
+    rows = Job.objects.for_organization(organization)
+    services.cancel(rows[0])
 
-    assert queries.count_by_state(organization) == {"waiting": 2, "cancelled": 1}
+    found = queries.statistics(rows)
+
+    assert found.by_state == {"waiting": 2, "cancelled": 1}
+    assert found.by_type == {"test.work": {"waiting": 2, "cancelled": 1}}
+    assert (found.total, found.unfinished) == (3, 2)
