@@ -235,6 +235,9 @@ STORAGES: dict[str, dict[str, Any]] = {
     ),
 }
 
+# A thread that streams events serves nobody else: the other half stays free.
+EVENT_STREAMS = env.integer("WEB_THREADS", 4, at_least=1) // 2
+
 # ── API ───────────────────────────────────────────────────────────────────────
 APPEND_SLASH = False
 # Bodies are bounded where they are read (uploads/), by what odavl.wire.limits says.

@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls_api")),
+    path("api/v1/", include("jobs.urls_api")),
     path("api/v1/", include("uploads.urls")),
     path("api/v1/", include("insight.urls_api")),
     path("", include("odavl_hub.urls_operations")),
