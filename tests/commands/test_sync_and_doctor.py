@@ -90,7 +90,7 @@ def test_damaged_items_are_named(odavl: Odavl, project: Path, home: Path) -> Non
     damaged.write_text("?")
     (home / "queue" / "uploads.json").write_text("?")
     result = odavl("sync", "queue")
-    assert f"Left alone: {damaged.name}" in result.stderr
+    assert f"quarantine/{damaged.name} is damaged" in result.stderr
     assert "1 upload queued" in result.stdout
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -49,7 +50,7 @@ def modes(folder: Path) -> set[tuple[bool, int]]:
 
 
 def test_looking_makes_nothing(queue: UploadQueue, home: Path) -> None:
-    assert queue.content().items == []
+    assert queue.content() == ([], [], [])
     assert queue.clear() == 0
     assert not home.exists()
 
@@ -86,26 +87,93 @@ def test_a_lost_index_is_rebuilt_by_the_next_add(queue: UploadQueue) -> None:
     assert queue.content().items == [first, second]
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b'{"version": 2}', b'{"version": 1}', b"[]"])
-def test_an_item_that_cannot_be_read_is_named_and_left_alone(
-    queue: UploadQueue, content: bytes
-) -> None:
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\0" * 99, b'{"version": 1}', b"[]"])
+def test_a_damaged_item_is_set_aside_with_its_snapshot(queue: UploadQueue, content: bytes) -> None:
+    good, bad = put(queue), put(queue)
+    (queue.items_folder / f"{bad.id}.json").write_bytes(content)
+    queue.index.unlink()
+    for _ in range(2):
+        assert queue.content() == ([good], [], [f"{bad.id}.json"])
+    assert (queue.quarantine / f"{bad.id}.json").read_bytes() == content
+    assert (queue.quarantine / f"{bad.id}.snapshot").read_bytes() == b"body"
+    assert [path.name for path in queue.blobs_folder.iterdir()] == [good.id]
+    assert modes(queue.quarantine) == {(True, 0o700), (False, 0o600)}
+    assert queue.clear() == 2
+    assert list(queue.quarantine.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "other name"])
+def test_what_is_no_items_file_is_set_aside(queue: UploadQueue, home: Path, kind: str) -> None:
     good, bad = put(queue), put(queue)
     path = queue.items_folder / f"{bad.id}.json"
-    path.write_bytes(content)
+    elsewhere = home / "elsewhere.json"
+    if kind == "other name":
+        path = path.rename(queue.items_folder / "copy.json")
+    else:
+        path.rename(elsewhere)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(elsewhere)
     queue.index.unlink()
-    found = queue.content()
-    assert found.items == [good]
-    assert found.unreadable == [f"{bad.id}.json"]
-    assert path.read_bytes() == content
-    assert queue.blob_path(bad).exists()
+    assert queue.content() == ([good], [], [path.name])
+    assert queue.clear() == 2
+    assert queue.content() == ([], [], [])
+
+
+def test_an_item_of_a_newer_version_is_named_and_left_alone(queue: UploadQueue) -> None:
+    good = put(queue)
+    newer = queue.items_folder / f"{new_item_id()}.json"
+    newer.write_text('{"version": 2, "payload": "its-own-name"}')
+    newer.chmod(0o600)
+    its_own = queue.blobs_folder / "its-own-name"
+    its_own.write_bytes(b"theirs")
+    for _ in range(2):
+        assert queue.content() == ([good], [newer.name], [])
+    put(queue)
+    with queue.sending(wait=True):
+        queue.remove(good)
+    assert newer.read_text().startswith('{"version": 2')
+    assert its_own.read_bytes() == b"theirs"
+    assert json.loads(queue.index.read_bytes())["newer"] == [newer.name]
+
+
+SHORT_OF_FILES = """
+import resource, sys
+from pathlib import Path
+from odavl.hub.queue import UploadQueue
+from odavl.wire.errors import LocalStorageFailed
+queue = UploadQueue(Path(sys.argv[1]))
+failures = 0
+for most in range(3, 12):
+    queue.index.unlink(missing_ok=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, 4096))
+    try:
+        assert len(queue.content().items) == 1
+    except (LocalStorageFailed, OSError):
+        failures += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+print(failures)
+"""
+
+
+def test_what_we_cannot_open_for_want_of_files_is_not_damaged(
+    queue: UploadQueue, home: Path
+) -> None:
+    put(queue)
+    result = run(SHORT_OF_FILES, home)
+    assert result.returncode == 0, result.stderr
+    assert 0 < int(result.stdout) < 9
+    assert not queue.quarantine.exists()
 
 
 def test_wide_modes_are_tightened(queue: UploadQueue, home: Path) -> None:
     put(queue)
     for path in (home, *home.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
-    queue.index.unlink()
     queue.content()
     assert modes(queue.items_folder) == {(True, 0o700), (False, 0o600)}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

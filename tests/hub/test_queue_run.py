@@ -88,8 +88,8 @@ def test_what_fails_is_tried_three_times_with_growing_pauses(desk: Desk) -> None
     desk.hub.faults.extend([problem(ServerFault())] * 3)
     assert counts(desk.run()) == (1, 0, 1, 3)
     assert len(desk.pauses) == 2
-    assert 0.8 <= desk.pauses[0] <= 1.2
-    assert 4 <= desk.pauses[1] <= 6
+    assert 0 <= desk.pauses[0] <= 1
+    assert 0 <= desk.pauses[1] <= 5
     [item] = desk.items()
     assert (item.attempts, item.state) == (3, "queued")
     assert item.nextAttemptAt is not None

@@ -153,8 +153,8 @@ def _queue(session: Session) -> list[Check]:
     from odavl.hub.queue import UploadQueue
 
     content = UploadQueue(session.home).content()
-    if content.unreadable:
-        detail = f"{plural(len(content.unreadable), 'item')} cannot be read"
+    if aside := len(content.quarantined) + len(content.newer):
+        detail = f"{plural(aside, 'item')} cannot be read"
         return [Check(name="queue", status="warning", detail=detail, fix="odavl sync queue")]
     if content.items:
         detail = f"{plural(len(content.items), 'upload')} waiting"

@@ -12,6 +12,8 @@ from odavl.commands.session import Session, hub_options, output_options, pass_se
 from odavl.commands.terminal import ProgressLine, plural, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from odavl.hub.queue import QueueContent, QueuedUpload
     from odavl.hub.queue_run import QueueReport
 
@@ -44,9 +46,9 @@ def queue(session: Session, *, clear: bool) -> None:
         return
     content = waiting.content()
     if session.json:
-        session.emit(queue_document(content))
+        session.emit(queue_document(content, _hub(session, content)))
     else:
-        _show_queue(session, content)
+        _show_queue(session, content, waiting.quarantine)
 
 
 @sync.command("process-queue")
@@ -59,7 +61,7 @@ def process_queue(session: Session) -> None:
 
     waiting = UploadQueue(session.home)
     content = waiting.content()
-    _warn_of_unreadable(session, content)
+    _warn_of_others(session, content, waiting.quarantine)
     if not content.items:
         _tell_report(session, None)
         return
@@ -68,15 +70,20 @@ def process_queue(session: Session) -> None:
     raise click.exceptions.Exit(report.exit_code)
 
 
-def queue_document(content: QueueContent) -> dict[str, Any]:
-    """For machines. ``oldest`` is the time of the oldest upload, None where none waits."""
+def queue_document(content: QueueContent, hub: str | None) -> dict[str, Any]:
+    """For machines. ``oldest`` is the time of the oldest upload, None where none waits.
+
+    ``byState`` counts as held what was queued for another hub than ``hub``, too.
+    """
     return {
         "total": len(content.items),
         "byProduct": dict(Counter(item.product for item in content.items)),
-        "byState": dict(Counter(item.state for item in content.items)),
+        "byState": dict(Counter(_state(item, hub) for item in content.items)),
         "bytes": sum(item.bodySize for item in content.items),
         "oldest": content.items[0].createdAt if content.items else None,
-        "unreadable": content.unreadable,
+        "newer": content.newer,
+        "quarantined": content.quarantined,
+        "hub": hub,
         "items": [item._asdict() for item in content.items],
     }
 
@@ -93,11 +100,12 @@ def _process(session: Session, waiting: Any) -> QueueReport:
         )
 
 
-def _show_queue(session: Session, content: QueueContent) -> None:
-    _warn_of_unreadable(session, content)
+def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> None:
+    _warn_of_others(session, content, quarantine)
     if not content.items:
         session.show("The queue is empty.")
         return
+    hub = _hub(session, content)
     products = Counter(item.product for item in content.items)
     session.show(f"{plural(len(content.items), 'upload')} queued")
     for product, count in sorted(products.items()):
@@ -105,24 +113,49 @@ def _show_queue(session: Session, content: QueueContent) -> None:
     session.show(f"Oldest: {printable(content.items[0].createdAt)}")
     hubs = sorted({item.hub for item in content.items})
     session.show(f"For:    {printable(', '.join(hubs))}")
-    troubled = [item for item in content.items if item.state != "queued"]
+    states = Counter(_state(item, hub) for item in content.items)
+    for state, text in _STATES.items():
+        if states[state]:
+            session.show(f"{state.capitalize() + ':':8}{states[state]:,} ({text})")
+    troubled = [item for item in content.items if _state(item, hub) != "queued"]
     shown = content.items if session.verbose else troubled[:MOST_NAMED]
     for item in shown:
-        session.show(_item_line(item))
+        session.show(_item_line(item, hub))
     if len(troubled) > len(shown):
-        session.show(f"  and {len(troubled) - len(shown)} more (-v shows all)")
-    session.say("Send them: odavl sync process-queue")
+        session.show(f"  and {len(troubled) - len(shown):,} more (-v shows all)")
+    if states["queued"] or states["held"]:
+        session.say("Send them: odavl sync process-queue")
 
 
-def _item_line(item: QueuedUpload) -> str:
-    told = (item.lastError or {}).get("detail", "not tried yet")
-    text = f"{item.state:8} {item.product} {item.type} {item.filePath}: {told}"
+_STATES = {
+    "held": "until somebody mends the reason below",
+    "refused": "for good: kept to be looked at, not sent again",
+}
+
+
+def _hub(session: Session, content: QueueContent) -> str | None:
+    """The hub that would be sent to; None where nothing waits, and nothing need be read for it."""
+    return session.known_address if content.items else None
+
+
+def _state(item: QueuedUpload, hub: str | None) -> str:
+    is_elsewhere = hub is not None and item.hub != hub
+    return "held" if is_elsewhere and item.state == "queued" else item.state
+
+
+def _item_line(item: QueuedUpload, hub: str | None) -> str:
+    told = item.reason or "not tried yet"
+    if hub is not None and item.hub != hub:
+        told = f"queued for {item.hub}, and the hub is now {hub}"
+    text = f"{_state(item, hub):8} {item.product} {item.type} {item.filePath}: {told}"
     return f"  {printable(text)}"
 
 
-def _warn_of_unreadable(session: Session, content: QueueContent) -> None:
-    for name in content.unreadable:
-        session.warn(f"Left alone: {name} in the queue is damaged, or of a newer version of odavl.")
+def _warn_of_others(session: Session, content: QueueContent, quarantine: Path) -> None:
+    for name in content.newer:
+        session.warn(f"Left alone: {name} in the queue was written by a newer version of odavl.")
+    for name in content.quarantined[: None if session.verbose else MOST_NAMED]:
+        session.warn(f"Set aside: {quarantine / name} is damaged; it is not sent.")
 
 
 def _tell_report(session: Session, report: QueueReport | None) -> None:

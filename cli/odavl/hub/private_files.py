@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from odavl.hub import locks
 from odavl.wire.errors import LocalStorageFailed
 
 FILE_MODE = 0o600
@@ -104,21 +104,42 @@ def open_private(path: Path) -> IO[bytes] | None:
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold ``path`` against other processes; yields False where it is taken and ``wait`` is False.
+    """As :func:`odavl.hub.locks.file_lock`, with what stands against it told."""
+    with contextlib.ExitStack() as held:
+        with _told(path, "cannot be locked"):
+            mine = held.enter_context(locks.file_lock(path, wait=wait))
+        yield mine
 
-    The operating system lets go of the lock when its holder dies, however it dies.
-    """
-    with _told(path, "cannot be locked"):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+
+def touch(path: Path) -> None:
+    """``path`` exists; empty where it was not there."""
+    with _told(path, "cannot be written"):
+        path.touch(mode=FILE_MODE)
+
+
+def tighten(entry: os.DirEntry[str]) -> None:
+    """Take from group and others what they may do with a regular file."""
+    found = entry.stat(follow_symlinks=False)
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        with contextlib.suppress(OSError):
+            os.chmod(entry.path, FILE_MODE)  # noqa: PTH101 - one of ten thousand entries
+
+
+def discard(path: Path) -> None:
+    """Remove whatever lies at ``path``, a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        import shutil  # noqa: PLC0415 - a folder where a file belongs is rare
+
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove all that is in ``folder``, if it exists."""
+    with _told(folder, "cannot be emptied"), contextlib.suppress(FileNotFoundError):
+        for path in list(folder.iterdir()):
+            discard(path)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from odavl.hub.delivery import Shipment, deliver, upload_options
 from odavl.hub.payload import Payload
 from odavl.hub.private_files import open_private
 from odavl.hub.queue import QueuedUpload, UploadQueue, timestamp, with_failure
-from odavl.hub.retry import jittered
+from odavl.hub.retry import full_jitter
 from odavl.hub.transport import HubClient
 from odavl.wire.envelope import UploadMetadata, UploadOptions
 from odavl.wire.errors import (
@@ -25,10 +25,11 @@ from odavl.wire.errors import (
     OdavlError,
     RateLimited,
     RefusedError,
+    RenewableError,
 )
 
 PAUSES = (1.0, 5.0, 15.0)
-"""Seconds after the first, second and third attempt of one call."""
+"""Most seconds after the first, second and third attempt of one call (full jitter)."""
 
 LONGEST_PAUSE = 30.0
 """Seconds; an item whose ``Retry-After`` asks for more is left for the next call."""
@@ -127,7 +128,7 @@ def process_queue(
             report.failures += [f for f in failures if f.item.id not in kept]
             if not again:
                 break
-            sleep(jittered(max(_pause_of(f, attempt) for f in failures if f.item.id in kept)))
+            sleep(_pause([f.error for f in failures if f.item.id in kept], attempt))
             pending = again
     return report
 
@@ -180,7 +181,7 @@ def _round(run: _Run, pending: list[QueuedUpload], pause: float) -> Iterator[Fai
 def _noted(queue: UploadQueue, item: QueuedUpload, error: OdavlError, pause: float) -> QueuedUpload:
     if isinstance(error, LocalStorageFailed):
         return item  # the disk that cannot be read will not take the note either
-    seconds = error.retry_after if error.retry_after is not None else jittered(pause)
+    seconds = error.retry_after if error.retry_after is not None else full_jitter(pause)
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     changed = with_failure(item, error, next_attempt_at=moment if error.retryable else None)
     queue.update(changed)
@@ -191,8 +192,11 @@ def _soon(failure: Failure) -> bool:
     return failure.error.retryable and (failure.error.retry_after or 0) <= LONGEST_PAUSE
 
 
-def _pause_of(failure: Failure, attempt: int) -> float:
-    return max(PAUSES[attempt], failure.error.retry_after or 0)
+def _pause(errors: list[OdavlError], attempt: int) -> float:
+    """Seconds until the next attempt: never less than what the hub asked for."""
+    if all(isinstance(error, RenewableError) for error in errors):
+        return 0.0  # nothing has to pass: a new transfer or URL is there at once
+    return max(full_jitter(PAUSES[attempt]), *(error.retry_after or 0.0 for error in errors))
 
 
 def _shipment(item: QueuedUpload, payload: Payload) -> Shipment:

@@ -31,15 +31,15 @@ class RetryPolicy:
         if retry_after is not None:
             return retry_after if retry_after <= self.longest_wait else None
         # Full jitter (Brooker, "Exponential Backoff And Jitter"): clients must not come in step.
-        return random.uniform(0, min(self.cap, self.base * 2 ** (attempt - 1)))  # noqa: S311 - no secret
+        return full_jitter(min(self.cap, self.base * 2 ** (attempt - 1)))
 
 
 ONCE = RetryPolicy(attempts=1)
 
 
-def jittered(seconds: float) -> float:
-    """``seconds``, give or take a fifth."""
-    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+def full_jitter(seconds: float) -> float:
+    """Anything up to ``seconds``: clients that failed together must not come back together."""
+    return random.uniform(0, seconds)  # noqa: S311 - no secret
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
