@@ -9,8 +9,10 @@ again one member, whose CRC was taken when the parts were checked against the wh
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from accounts.models import Organization
 from odavl.wire.limits import KIBIBYTE
@@ -22,21 +24,51 @@ _TRAILER_SIZE = 8
 _FRAME_SIZE = len(_HEADER) + len(_LAST_BLOCK) + _TRAILER_SIZE
 _PROBE_SIZE = 64 * KIBIBYTE
 _WORTH_IT = 0.9
+_PARTS_AT_ONCE = 16
+_RAW = -zlib.MAX_WBITS
 
 
-def joinable_gzip(data: bytes | bytearray) -> Iterator[bytes]:
-    """The joinable gzip form of ``data``, in pieces.
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self, mode: int, /) -> bytes: ...
+
+
+class JoinableGzip:
+    """Makes the joinable gzip form of what is added, and measures it.
 
     What does not become smaller (archives, pictures) is framed as it is: compressing it would cost
     ten times as much as everything else that is done with it.
     """
-    probe = data[:_PROBE_SIZE]
-    smaller = len(zlib.compress(probe, 1)) < _WORTH_IT * len(probe)
-    compressor = zlib.compressobj(1 if smaller else 0, zlib.DEFLATED, -zlib.MAX_WBITS)
-    yield _HEADER
-    yield compressor.compress(data)
-    yield compressor.flush(zlib.Z_SYNC_FLUSH)
-    yield _LAST_BLOCK + _trailer(zlib.crc32(data), len(data))
+
+    def __init__(self) -> None:
+        self._compressor: _Compressor | None = None
+        self._crc32 = 0
+        self._digest = hashlib.sha256()
+        self._pieces = [_HEADER]
+        self.size = 0
+        """Of what was added, in bytes."""
+
+    def add(self, data: bytes) -> None:
+        if self._compressor is None:
+            probe = data[:_PROBE_SIZE]
+            smaller = len(zlib.compress(probe, 1)) < _WORTH_IT * len(probe)
+            self._compressor = zlib.compressobj(1 if smaller else 0, zlib.DEFLATED, _RAW)
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self._digest.update(data)
+        self.size += len(data)
+        self._pieces.append(self._compressor.compress(data))
+
+    @property
+    def sha256(self) -> str:
+        """Of what was added, in hex."""
+        return self._digest.hexdigest()
+
+    def finish(self) -> list[bytes]:
+        """The gzip form, in pieces; nothing is added any more."""
+        if self._compressor is not None:
+            self._pieces.append(self._compressor.flush(zlib.Z_SYNC_FLUSH))
+        return [*self._pieces, _LAST_BLOCK + _trailer(self._crc32, self.size)]
 
 
 def join(
@@ -71,12 +103,19 @@ def joined_pieces(
     whole: StoredObject, pieces_of: Callable[[StoredObject], Iterable[bytes]]
 ) -> Iterator[bytes]:
     """The gzip form of an object that consists of parts; ``pieces_of`` gives that of a part."""
-    rows = ObjectPart.objects.belonging_to(whole=whole).select_related("part").order_by("position")
     yield _HEADER
-    # The list of parts, without what small ones hold: one is in memory at a time.
-    for row in rows.defer("part__inline"):
-        yield from _opened(pieces_of(row.part), row.part.stored_size)
+    for part in _parts(whole):
+        yield from _opened(pieces_of(part), part.stored_size)
     yield _LAST_BLOCK + _trailer(whole.crc32 or 0, whole.size)
+
+
+def _parts(whole: StoredObject) -> Iterator[StoredObject]:
+    """In order; a few at a time, as small ones come with their bytes."""
+    rows = ObjectPart.objects.belonging_to(whole=whole).select_related("part").order_by("position")
+    at = 0
+    while page := list(rows.filter(position__gte=at)[:_PARTS_AT_ONCE]):
+        yield from (row.part for row in page)
+        at = page[-1].position + 1
 
 
 def _opened(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:

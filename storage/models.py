@@ -58,7 +58,9 @@ class ObjectPart(OrganizationScoped):
 
     class Meta(OrganizationScoped.Meta):
         constraints = [
-            models.UniqueConstraint(fields=["whole", "position"], name="object_part_position_unique")
+            models.UniqueConstraint(
+                fields=["whole", "position"], name="object_part_position_unique"
+            )
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from uuid import uuid4
 
 from django.core.files.base import File
@@ -13,6 +14,8 @@ from django.db.models import QuerySet
 from accounts.models import Organization
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from odavl.wire.limits import KIBIBYTE
+from storage import discarding
+from storage.joining import joined_pieces
 from storage.models import StoredObject
 
 MAX_INLINE_SIZE = 64 * KIBIBYTE
@@ -27,11 +30,13 @@ def keep(
     sha256: str,
     size: int,
     stored_size: int,
+    joinable: bool = False,
 ) -> StoredObject:
     """The record of a content; one that is known is not written again.
 
     ``pieces`` are its gzip-compressed bytes, ``stored_size`` of them; ``size`` and ``sha256`` are
-    those of the uncompressed ones.
+    those of the uncompressed ones. ``joinable`` tells that :mod:`storage.joining` made them.
+    In a transaction, nobody discards the record before its end.
 
     Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
     does not take it.
@@ -39,10 +44,16 @@ def keep(
     known: QuerySet[StoredObject] = StoredObject.objects.for_organization(organization).filter(
         sha256=sha256
     )
+    discarding.hold(organization.pk, sha256)
     if (found := known.defer("inline").first()) is not None:
         return found
     record = StoredObject(
-        id=uuid4(), organization=organization, sha256=sha256, size=size, stored_size=stored_size
+        id=uuid4(),
+        organization=organization,
+        sha256=sha256,
+        size=size,
+        stored_size=stored_size,
+        joinable=joinable,
     )
     if stored_size <= MAX_INLINE_SIZE:
         record.inline = b"".join(pieces)
@@ -59,6 +70,9 @@ def pieces_of(stored: StoredObject) -> Iterator[bytes]:
     if stored.inline is not None:
         yield bytes(stored.inline)
         return
+    if stored.crc32 is not None:
+        yield from joined_pieces(stored, pieces_of)
+        return
     with storages["objects"].open(stored.key) as file:
         while piece := file.read(_PIECE_SIZE):
             yield piece
@@ -67,6 +81,14 @@ def pieces_of(stored: StoredObject) -> Iterator[bytes]:
 def read(stored: StoredObject) -> bytes:
     """The gzip-compressed bytes, whole."""
     return b"".join(pieces_of(stored))
+
+
+def discard_chunks(*, older_than: datetime, at_most: int = 500) -> int:
+    """Drop chunks that nothing refers to (any more) and nobody has sent since; how many."""
+    candidates: QuerySet[StoredObject] = StoredObject.across_organizations.filter(
+        joinable=True, created_at__lt=older_than
+    )
+    return discarding.discard(candidates, delete_bytes=_delete, at_most=at_most)
 
 
 class _Pieces(File):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -91,6 +113,10 @@ class _Pieces(File):  # type: ignore[type-arg]  # generic in the stubs alone
             (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
         )
         return taken
+
+
+def _delete(key: str) -> None:
+    storages["objects"].delete(key)
 
 
 def _write(key: str, pieces: Iterable[bytes]) -> None:

@@ -13,8 +13,7 @@ from rest_framework.views import APIView
 from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of, run_once
 from accounts.permissions import ANY_KEY
-from accounts.principal import principal_of
-from odavl.wire.encoding import sha256_hex
+from accounts.principal import Principal, principal_of
 from odavl.wire.envelope import (
     PRODUCTS,
     Envelope,
@@ -24,9 +23,21 @@ from odavl.wire.envelope import (
     UploadStored,
 )
 from odavl.wire.errors import NotFound
-from uploads import services
-from uploads.queries import status_of, upload_of
-from uploads.reading import RAW_MEDIA_TYPE, Received, read_upload
+from uploads import services, transfers
+from uploads.queries import status_of_any, transfer_of
+from uploads.reading import RAW_MEDIA_TYPE, read_upload
+
+
+def principal_for(request: Request, product: str, kind: str) -> Principal:
+    """Who asks; the product decides which scope is needed. Raises :class:`NotFound` for no product.
+
+    That is why the views here declare that any key will do.
+    """
+    if product not in PRODUCTS:
+        raise NotFound(f"There is no product {product[:40]!r}.")
+    principal = principal_of(request)
+    principal.require(f"{product}:{kind}")
+    return principal
 
 
 class OptionsView(APIView):
@@ -42,7 +53,7 @@ class OptionsView(APIView):
 class UploadView(APIView):
     """One payload in one request."""
 
-    # The product decides which scope is needed, see `_principal`.
+    # See `principal_for`.
     required_scopes: ClassVar[dict[str, str]] = {"POST": ANY_KEY}
 
     @documented(
@@ -54,10 +65,7 @@ class UploadView(APIView):
         parameters=(IDEMPOTENCY_KEY,),
     )
     def post(self, request: Request, product: str) -> Response:
-        if product not in PRODUCTS:
-            raise NotFound(f"There is no product {product[:40]!r}.")
-        principal = principal_of(request)
-        principal.require(f"{product}:write")
+        principal = principal_for(request, product, "write")
         received = read_upload(request)
 
         def make_answer() -> tuple[int, bytes]:
@@ -71,27 +79,27 @@ class UploadView(APIView):
             status = 201 if isinstance(answer, UploadStored) else 202
             return status, msgspec.json.encode(answer)
 
+        digest = services.same_upload(
+            product, received.upload_type, received.content.sha256, received.metadata
+        )
         with received.content:
-            answer = run_once(principal, key_of(request), _digest(product, received), make_answer)
+            answer = run_once(principal, key_of(request), digest, make_answer)
         headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
         return Response(answer.body, status=answer.status, headers=headers)
 
 
 class UploadStatusView(APIView):
-    """What became of an upload."""
+    """What became of an upload, or what a transfer in chunks still lacks."""
 
-    required_scopes: ClassVar[dict[str, str]] = {"GET": ANY_KEY}
+    required_scopes: ClassVar[dict[str, str]] = {"GET": ANY_KEY, "DELETE": ANY_KEY}
 
     @documented("Tell what became of an upload", responses={200: UploadStatus})
     def get(self, request: Request, product: str, upload_id: UUID) -> Response:
-        principal = principal_of(request)
-        if product not in PRODUCTS:
-            raise NotFound(f"There is no product {product[:40]!r}.")
-        principal.require(f"{product}:read")
-        return Response(status_of(upload_of(principal, product, upload_id)))
+        principal = principal_for(request, product, "read")
+        return Response(status_of_any(principal, product, upload_id))
 
-
-def _digest(product: str, received: Received) -> str:
-    """What makes two uploads the same request, whichever form they came in."""
-    parts = (product, received.upload_type, received.content.sha256)
-    return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(received.metadata))
+    @documented("Drop a transfer in chunks", responses={204: None})
+    def delete(self, request: Request, product: str, upload_id: UUID) -> Response:
+        principal = principal_for(request, product, "write")
+        transfers.drop(transfer_of(principal, product, upload_id))
+        return Response(status=204)

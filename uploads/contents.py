@@ -9,11 +9,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
 from odavl.wire import limits
 from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.errors import DigestMismatch, FieldError, InvalidPayload, PayloadTooLarge
+from storage import services as storage
+from storage.models import StoredObject
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SPOOL_SIZE = limits.MEBIBYTE
@@ -22,12 +24,53 @@ _PIECE_SIZE = 256 * limits.KIBIBYTE
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
+class Content(Protocol):
+    """A whole, checked payload, wherever it lies.
+
+    ``size`` and ``sha256`` are those of the uncompressed bytes, ``stored_size`` the compressed.
+    """
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def stored_size(self) -> int: ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """The gzip-compressed bytes, as often as asked."""
+
+
 @dataclass(frozen=True, slots=True)
-class Content:
-    """A whole, checked payload, kept gzip-compressed in memory or, if large, in a temporary file.
+class StoredContent:
+    """A payload that is kept already."""
+
+    stored: StoredObject
+
+    @property
+    def sha256(self) -> str:
+        return self.stored.sha256
+
+    @property
+    def size(self) -> int:
+        return self.stored.size
+
+    @property
+    def stored_size(self) -> int:
+        return self.stored.stored_size
+
+    def pieces(self) -> Iterator[bytes]:
+        """The gzip-compressed bytes, as often as asked."""
+        return storage.pieces_of(self.stored)
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledContent:
+    """A payload that has just arrived, gzip-compressed in memory or, if large, in a file.
 
     To be closed by whoever asked for it; it is a context manager.
-    ``size`` and ``sha256`` are those of the uncompressed bytes, ``stored_size`` the compressed.
     """
 
     spool: IO[bytes]
@@ -50,7 +93,7 @@ class Content:
 
 def content_of(
     data: bytes | Iterable[bytes], *, compressed: bool, claimed_sha256: str | None = None
-) -> Content:
+) -> SpooledContent:
     """``data`` as it is kept: gzip-compressed, measured and named.
 
     Inflates in steps and keeps none of them, so that neither a bomb nor a large upload costs
@@ -66,7 +109,7 @@ def content_of(
             size += len(piece)
         _check_digest(digest.hexdigest(), claimed_sha256)
         unless_whole.pop_all()
-    return Content(spool, digest.hexdigest(), size, spool.tell())
+    return SpooledContent(spool, digest.hexdigest(), size, spool.tell())
 
 
 def _spool() -> IO[bytes]:

@@ -46,3 +46,85 @@ class Upload(OrganizationScoped):
 
     def __str__(self) -> str:
         return f"{self.product}/{self.type} {self.id}"
+
+
+class TransferState(models.TextChoices):
+    OPEN = "open"
+    ASSEMBLING = "assembling"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Transfer(OrganizationScoped):
+    """An upload in chunks. Its id is that of the :class:`Upload` which it becomes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, related_name="+")
+    product = models.CharField(max_length=16)
+    type = models.CharField(max_length=80)
+    file_name = models.CharField(max_length=1024, blank=True)
+    metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 - none is not ""
+    digest = models.CharField(max_length=64)
+    """What is uploaded, whatever the chunks: the same digest is the same transfer."""
+    state = models.CharField(
+        max_length=10, choices=TransferState, default=TransferState.OPEN, db_default="open"
+    )
+    answer_status = models.PositiveSmallIntegerField(null=True)
+    answer = models.BinaryField(null=True)
+    """What finalize answered and will answer ever after: JSON."""
+    job_id = models.UUIDField(null=True)
+    problem = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "idempotency_key"], name="transfer_key_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "digest"],
+                condition=models.Q(state="open", idempotency_key=None),
+                name="transfer_under_way_unique",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(state="open"),
+                name="transfer_open_by_expiry",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product}/{self.type} {self.id}"
+
+
+class TransferChunk(OrganizationScoped):
+    """One place in a transfer. While the row is there, its stored bytes are not cleaned up."""
+
+    ORGANIZATION_LOOKUP = "transfer__organization"
+
+    transfer = models.ForeignKey(Transfer, on_delete=models.CASCADE, related_name="chunks")
+    position = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    stored = models.ForeignKey(StoredObject, on_delete=models.RESTRICT, null=True, related_name="+")
+    """None while it has not arrived."""
+
+    class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["transfer", "position"], name="transfer_chunk_position_unique"
+            )
+        ]
+        indexes = [models.Index(fields=["transfer", "sha256"], name="transfer_chunk_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.transfer_id} {self.position}"

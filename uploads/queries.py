@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
+
+import msgspec
+from django.db.models import Sum
 
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
-from odavl.wire.errors import NotFound
-from uploads.models import Upload, UploadState
+from odavl.wire.errors import NotFound, TransferExpired
+from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
 
 def upload_of(principal: Principal, product: str, upload_id: UUID) -> Upload:
@@ -20,6 +24,74 @@ def upload_of(principal: Principal, product: str, upload_id: UUID) -> Upload:
     if upload is None:
         raise NotFound("There is no such upload.")
     return upload
+
+
+def transfer_of(principal: Principal, product: str, upload_id: UUID) -> Transfer:
+    """Raises :class:`NotFound` for a stranger's as for one that never was."""
+    transfers = Transfer.objects.for_organization(principal.organization)
+    if principal.project is not None:
+        transfers = transfers.filter(project=principal.project)
+    found = transfers.select_related("organization").filter(product=product, pk=upload_id)
+    transfer: Transfer | None = found.first()
+    if transfer is None:
+        raise NotFound("There is no such upload.")
+    return transfer
+
+
+def missing_chunks(transfer: Transfer) -> list[str]:
+    """The names of the chunks that have not arrived, each once, in order."""
+    rows = TransferChunk.objects.belonging_to(transfer=transfer).filter(stored=None)
+    return list(dict.fromkeys(rows.order_by("position").values_list("sha256", flat=True)))
+
+
+def status_of_any(principal: Principal, product: str, upload_id: UUID) -> UploadStatus:
+    """How far an upload is, be it still a transfer. Raises as :func:`upload_of` does."""
+    try:
+        return status_of(upload_of(principal, product, upload_id))
+    except NotFound:
+        transfer = transfer_of(principal, product, upload_id)
+    if transfer.state == TransferState.DONE and transfer.answer is not None:
+        # The same upload came in one request before the transfer ended: that one is told of.
+        told = _ANSWER.decode(bytes(transfer.answer))
+        return status_of(upload_of(principal, product, UUID(told.upload_id)))
+    return _status_of_transfer(transfer)
+
+
+def _status_of_transfer(transfer: Transfer) -> UploadStatus:
+    upload_id = str(transfer.pk)
+    if transfer.state == TransferState.EXPIRED:
+        raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
+    if transfer.state == TransferState.FAILED:
+        return UploadStatus(
+            upload_id=upload_id, state="failed", progress=100, problem=transfer.problem
+        )
+    if transfer.state == TransferState.ASSEMBLING:
+        job = Job.across_organizations.filter(pk=transfer.job_id).only("state").first()
+        # Checking the chunks is the lesser part of taking them in.
+        state: Literal["pending", "processing"] = (
+            "processing" if job and job.state == State.ACTIVE else "pending"
+        )
+        return UploadStatus(upload_id=upload_id, state=state, progress=0)
+    return UploadStatus(
+        upload_id=upload_id,
+        state="receiving",
+        progress=_percent_arrived(transfer),
+        missing=missing_chunks(transfer),
+        expires_at=transfer.expires_at.isoformat(),
+    )
+
+
+def _percent_arrived(transfer: Transfer) -> int:
+    rows = TransferChunk.objects.belonging_to(transfer=transfer).exclude(stored=None)
+    arrived = rows.aggregate(size=Sum("size"))["size"] or 0
+    return int(100 * arrived / max(transfer.size, 1))
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    upload_id: str
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
 
 
 def status_of(upload: Upload) -> UploadStatus:

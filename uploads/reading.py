@@ -21,7 +21,7 @@ from odavl.wire.errors import (
     PayloadTooLarge,
     UnsupportedMedia,
 )
-from uploads.contents import Content, content_of
+from uploads.contents import SpooledContent, content_of
 
 RAW_MEDIA_TYPE = "application/octet-stream"
 TYPE_HEADER = "X-Odavl-Type"
@@ -34,7 +34,7 @@ SHA256_HEADER = "X-Odavl-Sha256"
 class Received:
     upload_type: str
     metadata: UploadMetadata
-    content: Content
+    content: SpooledContent
 
 
 def read_upload(request: Request) -> Received:
@@ -59,10 +59,16 @@ def _envelope(request: Request) -> Received:
     return Received(envelope.type, envelope.metadata, content)
 
 
-def _raw(request: Request) -> Received:
+def is_compressed(request: Request) -> bool:
+    """Whether the body comes gzipped. Raises :class:`UnsupportedMedia` for other encodings."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("gzip", "identity"):
         raise UnsupportedMedia("Content-Encoding must be gzip or identity.")
+    return encoding == "gzip"
+
+
+def _raw(request: Request) -> Received:
+    compressed = is_compressed(request)
     upload_type = request.headers.get(TYPE_HEADER)
     if not upload_type:
         raise InvalidPayload(
@@ -71,17 +77,17 @@ def _raw(request: Request) -> Received:
         )
     metadata = _metadata(request)
     content = content_of(
-        _body(request),
-        compressed=encoding == "gzip",
+        body_pieces(request, limit=limits.MAX_PAYLOAD_SIZE),
+        compressed=compressed,
         claimed_sha256=request.headers.get(SHA256_HEADER),
     )
     return Received(upload_type, metadata, content)
 
 
-def _body(request: Request) -> Iterator[bytes]:
+def body_pieces(request: Request, *, limit: int) -> Iterator[bytes]:
     """The body in pieces, none of which is kept; no more than its announced length is read."""
-    if announced_length(request) > limits.MAX_PAYLOAD_SIZE:
-        raise PayloadTooLarge(f"An upload may have {limits.MAX_PAYLOAD_SIZE} bytes.")
+    if announced_length(request) > limit:
+        raise PayloadTooLarge(f"A body may have {limit} bytes here.")
     # DRF's own request object reads through to Django's, which holds nothing of it this way.
     while piece := request._request.read(_PIECE_SIZE):  # noqa: SLF001 - DRF's documented handle
         yield piece

@@ -7,6 +7,7 @@ import msgspec
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
+from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import (
     UPLOAD_TYPES,
     UploadAccepted,
@@ -35,10 +36,9 @@ def receive(
     product finds wrong with the payload; then nothing is left of it.
     """
     check_type(product, upload_type)
-    project = _project(principal, metadata)
-    upload = Upload.across_organizations.create(
+    upload = Upload(
         organization=principal.organization,
-        project=project,
+        project=project_for(principal, metadata),
         api_key=principal.key,
         product=product,
         type=upload_type,
@@ -51,9 +51,21 @@ def receive(
             stored_size=content.stored_size,
         ),
     )
-    answer = handler_of(product).receive(upload, content)
+    return hand_over(upload, content)
+
+
+def hand_over(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+    """Note a new ``upload`` and give it to its product, in the caller's transaction."""
+    upload.save(force_insert=True)
+    answer = handler_of(upload.product).receive(upload, content)
     _note(upload, answer)
     return answer
+
+
+def same_upload(product: str, upload_type: str, sha256: str, metadata: UploadMetadata) -> str:
+    """What makes two uploads the same request, whichever way they come: a SHA-256 in hex."""
+    parts = (product, upload_type, sha256)
+    return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(metadata))
 
 
 def check_type(product: str, upload_type: str) -> None:
@@ -69,7 +81,8 @@ def check_type(product: str, upload_type: str) -> None:
     )
 
 
-def _project(principal: Principal, metadata: UploadMetadata) -> Project:
+def project_for(principal: Principal, metadata: UploadMetadata) -> Project:
+    """The project that the metadata names; made where the key may. Raises as its finder does."""
     return find_or_create_project(
         principal, project_id=metadata.project_id, project_name=metadata.project_name
     )

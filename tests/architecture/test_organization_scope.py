@@ -16,7 +16,11 @@ ALLOWED = {
     "insight/services.py": "issues that were found within their organization",
     "jobs": "workers and the relay serve every organization",
     "odavl_hub/first_start.py": "asks whether there is anything at all",
-    "storage/services.py": "inserts",
+    "storage/discarding.py": "what nothing refers to goes, whosever it is",
+    "storage/joining.py": "inserts",
+    "storage/services.py": "inserts, and chunks that are let go",
+    "uploads/assembly.py": "a worker that was handed the transfer",
+    "uploads/transfers.py": "transfers found within their organization, and clean-up of all",
     "uploads/queries.py": "the job of an upload that was found within its organization",
     "uploads/services.py": "an upload that was found within its organization",
 }

@@ -22,23 +22,37 @@ from odavl.wire.envelope import (
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.errors import InvalidPayload
+from odavl.wire.errors import ChunksMissing, InvalidPayload
 from odavl.wire.problem import Problem, problem_of, rebuild_error
 from odavl.wire.sarif import SarifLog
+from odavl.wire.transfer import (
+    ChunkStored,
+    ChunkUpload,
+    TransferEnd,
+    TransferRequest,
+    TransferStarted,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 TYPES: dict[str, Any] = {
     "analysis-results-full": AnalysisResults,
     "analysis-results-short": AnalysisResults,
+    "chunk-stored": ChunkStored,
+    "chunk-upload": ChunkUpload,
     "envelope": Envelope,
     "envelope-plain": Envelope,
     "problem": Problem,
+    "problem-chunks-missing": Problem,
     "sarif": SarifLog,
+    "transfer-end": TransferEnd,
+    "transfer-request": TransferRequest,
+    "transfer-started": TransferStarted,
     "upload-accepted": UploadAccepted,
     "upload-options": UploadOptions,
     "upload-status-completed": UploadStatus,
     "upload-status-failed": UploadStatus,
     "upload-status-processing": UploadStatus,
+    "upload-status-receiving": UploadStatus,
     "upload-stored": UploadStored,
     "whoami": WhoAmI,
 }
@@ -121,6 +135,13 @@ def test_a_problem_is_the_error_and_back() -> None:
     assert type(error) is InvalidPayload
     assert error.errors[0].pointer == "/diagnostics/src~1app.py/0/line"
     assert problem_of(error) == decoded("problem")
+
+
+def test_missing_chunks_travel_with_their_problem() -> None:
+    error = rebuild_error(decoded("problem-chunks-missing"))
+    assert isinstance(error, ChunksMissing)
+    assert error.missing == tuple(decoded("upload-status-receiving").missing)
+    assert problem_of(error) == decoded("problem-chunks-missing")
 
 
 def test_a_failed_upload_tells_its_problem() -> None:

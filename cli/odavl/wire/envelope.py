@@ -76,14 +76,20 @@ class UploadAccepted(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class UploadStatus(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """``GET /api/v1/upload/{product}/{uploadId}``. ``progress`` is in percent."""
+    """``GET /api/v1/upload/{product}/{uploadId}``. ``progress`` is in percent.
+
+    ``receiving``: a transfer in chunks is under way; ``missing`` names what it lacks,
+    ``expires_at`` (ISO 8601) when it is dropped unless something arrives.
+    """
 
     upload_id: str
-    state: Literal["pending", "processing", "completed", "failed"]
+    state: Literal["receiving", "pending", "processing", "completed", "failed"]
     progress: int
     run_id: str | None = None
     url: str | None = None
     problem: dict[str, Any] | None = None
+    missing: list[str] | None = None
+    expires_at: str | None = None
 
 
 class UploadOptions(msgspec.Struct, kw_only=True, rename="camel"):

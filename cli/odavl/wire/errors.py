@@ -17,7 +17,9 @@
     │   ├── ServiceUnavailable 503
     │   └── StorageFull        507
     ├── RenewableError        exit 3   taken once begun afresh: a new transfer, a new signed URL
-    │   └── TransferExpired    410
+    │   ├── TransferExpired    410
+    │   ├── ChunksMissing      409     a transfer cannot end yet; `missing` names the chunks
+    │   └── SignedUrlExpired   403     ask for a new one
     ├── HeldError             exit 4   waits for a person: credentials or quota
     │   ├── NotAuthenticated   401     no key, or a wrong one
     │   ├── KeyExpired         401
@@ -39,9 +41,11 @@
         ├── PreconditionFailed 412
         ├── PayloadTooLarge    413
         ├── UnsupportedMedia   415
+        ├── RangeNotSatisfiable 416
         ├── InvalidPayload     422     the document does not fit; `errors` says where
         ├── UnknownType        422
         ├── DigestMismatch     422
+        ├── SignedUrlRefused   403     not signed by this hub, or for something else
         └── IdempotencyMismatch 422
 
 Every class has a stable ``code`` (snake_case), an HTTP ``status``, says whether a retry can help
@@ -52,7 +56,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,23 @@ class TransferExpired(RenewableError):
     title = "The transfer has expired or was dropped"
 
 
+class ChunksMissing(RenewableError):
+    code = "chunks_missing"
+    status = HTTPStatus.CONFLICT
+    title = "Chunks of the transfer are missing"
+
+    def __init__(self, detail: str = "", *, missing: tuple[str, ...] = (), **told: Any) -> None:
+        """``missing`` holds the names (SHA-256 in hex) of the chunks."""
+        super().__init__(detail, **told)
+        self.missing = missing
+
+
+class SignedUrlExpired(RenewableError):
+    code = "signed_url_expired"
+    status = HTTPStatus.FORBIDDEN
+    title = "The signed address has expired"
+
+
 class HeldError(OdavlError):
     code = "held"
     status = HTTPStatus.FORBIDDEN
@@ -295,6 +316,12 @@ class UnsupportedMedia(RefusedError):
     title = "Unsupported media type"
 
 
+class RangeNotSatisfiable(RefusedError):
+    code = "range_not_satisfiable"
+    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    title = "The range lies behind the end"
+
+
 class InvalidPayload(RefusedError):
     code = "invalid_payload"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -311,6 +338,12 @@ class DigestMismatch(RefusedError):
     code = "digest_mismatch"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     title = "The SHA-256 does not match the data"
+
+
+class SignedUrlRefused(RefusedError):
+    code = "signed_url_refused"
+    status = HTTPStatus.FORBIDDEN
+    title = "The signed address does not allow this"
 
 
 class IdempotencyMismatch(RefusedError):

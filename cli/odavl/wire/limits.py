@@ -16,7 +16,14 @@ MAX_INLINE_INFLATED_SIZE = 1 * MEBIBYTE
 """Largest decompressed payload that is ingested within the request; a larger one gets a job."""
 
 CHUNK_SIZE = 5 * MEBIBYTE
+"""Largest chunk; a payload that is larger travels in chunks."""
+
 MAX_CONCURRENCY = 4
+MAX_CHUNKS = 5_000
+"""Most chunks of one transfer."""
+
+MAX_TRANSFER_SIZE = MAX_INFLATED_SIZE
+"""Largest payload in chunks, uncompressed."""
 
 MAX_METADATA_SIZE = 64 * KIBIBYTE
 MAX_NESTING = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,8 @@ class Problem(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     request_id: str = ""
     errors: tuple[FieldError, ...] = ()
     upgrade_url: str = ""
+    missing: tuple[str, ...] = ()
+    """With ``chunks_missing``: the names of the chunks."""
 
 
 _DECODER = msgspec.json.Decoder(Problem)
@@ -49,6 +52,7 @@ def problem_of(error: OdavlError, request_id: str = "") -> Problem:
         retryable=error.retryable,
         request_id=request_id or error.request_id,
         errors=error.errors,
+        missing=error.missing if isinstance(error, tree.ChunksMissing) else (),
     )
 
 
@@ -63,11 +67,15 @@ def decode_problem(body: bytes) -> Problem | None:
 def rebuild_error(problem: Problem, *, retry_after: float | None = None) -> OdavlError:
     """The error that the hub raised; an unknown code becomes the class that fits its status."""
     error_class = _class_by_code().get(problem.code) or class_for_status(problem.status)
+    told: dict[str, Any] = (
+        {"missing": problem.missing} if issubclass(error_class, tree.ChunksMissing) else {}
+    )
     return error_class(
         problem.detail,
         errors=problem.errors,
         retry_after=retry_after,
         request_id=problem.request_id,
+        **told,
     )
 
 

@@ -1,0 +1,91 @@
+"""Letting go of bytes that nothing refers to, beside others who may take them up at any moment.
+
+Whoever keeps a content holds its name (a shared advisory lock) until the commit that refers to it.
+Whoever discards takes the name alone, and only then looks whether anything refers to the record;
+the record goes before the bytes, so that a crash in between leaves an orphan and never a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, QuerySet
+
+from storage.models import ObjectPart, StoredObject
+
+
+def hold(organization_id: object, sha256: str) -> None:
+    """Keep the content from being discarded until the end of the transaction, if there is one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
+            [_name(organization_id, sha256)],
+        )
+
+
+def discard(
+    candidates: QuerySet[StoredObject], *, delete_bytes: Callable[[str], None], at_most: int
+) -> int:
+    """Drop those of ``candidates`` to which nothing refers; how many. ``delete_bytes`` takes a key.
+
+    Must not run in a transaction: each record is committed by itself.
+    """
+    count = 0
+    unused = _unreferenced(candidates).values_list("pk", "organization_id", "sha256")
+    for pk, organization_id, sha256 in unused.order_by("created_at")[:at_most]:
+        with _alone(_name(organization_id, sha256)) as mine:
+            count += mine and _discarded(pk, delete_bytes)
+    return count
+
+
+def _discarded(pk: UUID, delete_bytes: Callable[[str], None]) -> bool:
+    with transaction.atomic():
+        row = StoredObject.across_organizations.filter(pk=pk)
+        # A transfer that takes it up holds the row; one that comes later finds it gone.
+        held = row.select_for_update(skip_locked=True, of=("self",)).defer("inline").first()
+        if held is None or not _unreferenced(row).exists():
+            return False
+        key = held.key
+        has_bytes = not row.exclude(inline=None).exists() and held.crc32 is None
+        held.delete()
+    if has_bytes:
+        delete_bytes(key)
+    return True
+
+
+def _unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
+    """Whatever has a foreign key to stored objects, in whichever room, counts as a reference."""
+    for relation in StoredObject._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's public name
+        if not isinstance(relation, ForeignObjectRel) or relation.field == _OWN_PARTS:
+            continue
+        referring = cast("type[Model]", relation.related_model)
+        everywhere = referring._base_manager  # noqa: SLF001 - Django's public name
+        rows = rows.exclude(
+            Exists(everywhere.filter(**{f"{relation.field.name}_id": OuterRef("pk")}))
+        )
+    return rows
+
+
+_OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's public name
+"""An object's own parts go with it."""
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[bool]:
+    """The name for this session alone; yields False where others hold it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
+        (mine,) = cursor.fetchone()
+        try:
+            yield bool(mine)
+        finally:
+            if mine:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+
+
+def _name(organization_id: object, sha256: str) -> str:
+    return f"object:{organization_id}:{sha256}"

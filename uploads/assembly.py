@@ -1,0 +1,250 @@
+"""From chunks that have all arrived to an upload like any other.
+
+Finalize answers once and for ever: the answer is kept with the transfer, in the transaction that
+does what it promises. A small payload is checked and handed over within it; a large one by a job,
+whose work is again one transaction. A process that dies at any point leaves either all or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.idempotency import Answer, run_once
+from accounts.principal import Principal
+from jobs.claims import Claim
+from jobs.models import Job
+from jobs.services import enqueue
+from odavl.wire import limits
+from odavl.wire.encoding import gunzip_pieces
+from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
+from odavl.wire.errors import (
+    ChunksMissing,
+    DigestMismatch,
+    OdavlError,
+    RefusedError,
+    TransferExpired,
+)
+from odavl.wire.problem import Problem, problem_of, rebuild_error
+from storage import joining
+from storage import services as storage
+from storage.models import StoredObject
+from uploads.addresses import transfer_address
+from uploads.contents import StoredContent, content_of
+from uploads.models import Transfer, TransferChunk, TransferState, Upload
+from uploads.queries import missing_chunks
+from uploads.services import hand_over, same_upload
+from uploads.transfers import LEASE, take_up_known
+
+ASSEMBLY_JOB = "uploads.assemble"
+_ALL = 100
+
+
+@transaction.atomic
+def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
+    """What was or is answered to the end of ``transfer``: 201, or 202 where a job takes it in.
+
+    Raises :class:`ChunksMissing`, :class:`TransferExpired`, what
+    :func:`~accounts.idempotency.run_once` raises, and for a small payload what is wrong with it.
+    """
+    locked = _locked(transfer.pk)
+    if locked.answer is not None:
+        return Answer(locked.answer_status or HTTPStatus.OK, bytes(locked.answer), replayed=True)
+    if locked.state == TransferState.EXPIRED:
+        raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
+    take_up_known(locked)
+    missing = missing_chunks(locked)
+    if missing:
+        raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
+    metadata = msgspec.convert(locked.metadata, UploadMetadata)
+    digest = same_upload(locked.product, locked.type, locked.sha256, metadata)
+    answer = run_once(principal, locked.idempotency_key, digest, lambda: _taken_in(locked))
+    if locked.state == TransferState.OPEN:
+        # The same upload came before in one request, and that was its answer.
+        _end(locked, TransferState.DONE)
+    locked.answer_status, locked.answer = answer.status, answer.body
+    locked.save(update_fields=["answer_status", "answer", "state", "job_id"])
+    return answer
+
+
+def run_assembly(claim: Claim) -> None:
+    """Check the whole, keep it, hand it over; done already is done."""
+    transfer = Transfer.across_organizations.select_related("organization").get(
+        pk=claim.payload["transferId"]
+    )
+    if transfer.state == TransferState.FAILED:
+        raise _refusal(transfer)
+    if transfer.state != TransferState.ASSEMBLING:
+        return
+    parts = _parts(transfer)
+    try:
+        crc32 = _checked(transfer, parts, claim.progress)
+        with transaction.atomic():
+            locked = _locked(transfer.pk)
+            if locked.state != TransferState.ASSEMBLING:
+                return
+            _handed_over(locked, parts, crc32)
+            locked.save(update_fields=["state"])
+            claim.guard()
+    except RefusedError as error:
+        with transaction.atomic():
+            _fail(transfer.pk, msgspec.to_builtins(problem_of(error)))
+            claim.guard()
+        raise
+
+
+def give_up(job: Job) -> None:
+    """The job will not be tried again."""
+    problem = job.error or msgspec.to_builtins(problem_of(RefusedError("The job was cancelled.")))
+    _fail(UUID(job.payload["transferId"]), problem)
+
+
+def take_up_again(job: Job) -> None:
+    """A person wants the job run again; possible while the chunks are there."""
+    transfer = _locked(UUID(job.payload["transferId"]))
+    if transfer.state != TransferState.FAILED:
+        return
+    if not TransferChunk.objects.belonging_to(transfer=transfer).exists():
+        raise _refusal(transfer)
+    transfer.state, transfer.problem = TransferState.ASSEMBLING, None
+    transfer.save(update_fields=["state", "problem"])
+
+
+def _taken_in(transfer: Transfer) -> tuple[int, bytes]:
+    if transfer.size <= limits.MAX_INLINE_INFLATED_SIZE:
+        parts = _parts(transfer)
+        answer = _handed_over(transfer, parts, _checked(transfer, parts))
+    else:
+        answer = _enqueued(transfer)
+    status = HTTPStatus.CREATED if isinstance(answer, UploadStored) else HTTPStatus.ACCEPTED
+    return status, msgspec.json.encode(answer)
+
+
+def _enqueued(transfer: Transfer) -> UploadAccepted:
+    job = enqueue(
+        organization=transfer.organization,
+        job_type=ASSEMBLY_JOB,
+        payload={"transferId": str(transfer.pk)},
+        project=transfer.project,
+    )
+    transfer.state, transfer.job_id = TransferState.ASSEMBLING, job.pk
+    return UploadAccepted(
+        upload_id=str(transfer.pk), job_id=str(job.pk), status_url=transfer_address(transfer)
+    )
+
+
+def _handed_over(
+    transfer: Transfer, parts: Sequence[StoredObject], crc32: int
+) -> UploadStored | UploadAccepted:
+    stored = _kept(transfer, parts, crc32)
+    upload = Upload(
+        id=transfer.pk,
+        organization=transfer.organization,
+        project_id=transfer.project_id,
+        api_key_id=transfer.api_key_id,
+        product=transfer.product,
+        type=transfer.type,
+        metadata=transfer.metadata,
+        stored=stored,
+    )
+    answer = hand_over(upload, StoredContent(stored))
+    _end(transfer, TransferState.DONE)
+    return answer
+
+
+def _kept(transfer: Transfer, parts: Sequence[StoredObject], crc32: int) -> StoredObject:
+    """The whole as one object: made of its chunks, or of their bytes where they cannot be joined.
+
+    Those are contents that the organization had already as something else than a chunk.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if parts and all(part.joinable for part in parts):
+        return joining.join(
+            organization=transfer.organization,
+            parts=parts,
+            sha256=transfer.sha256,
+            size=transfer.size,
+            crc32=crc32,
+        )
+    inflated = (piece for part in parts for piece in _inflated(part))
+    with content_of(inflated, compressed=False, claimed_sha256=transfer.sha256) as content:
+        return storage.keep(
+            organization=transfer.organization,
+            pieces=content.pieces(),
+            sha256=content.sha256,
+            size=content.size,
+            stored_size=content.stored_size,
+        )
+
+
+def _checked(
+    transfer: Transfer,
+    parts: Sequence[StoredObject],
+    on_progress: Callable[[int], None] = lambda _percent: None,
+) -> int:
+    """The CRC-32 of the whole; :class:`DigestMismatch` where it is not what was announced."""
+    digest = hashlib.sha256()
+    crc32 = told = 0
+    for number, part in enumerate(parts):
+        for piece in _inflated(part):
+            digest.update(piece)
+            crc32 = zlib.crc32(piece, crc32)
+        percent = _ALL * number // len(parts)
+        if percent > told:
+            told = percent
+            on_progress(percent)
+    if digest.hexdigest() != transfer.sha256:
+        raise DigestMismatch("The payload's SHA-256 is not the one that was announced.")
+    return crc32
+
+
+def _inflated(part: StoredObject) -> Iterator[bytes]:
+    # Read anew, so that what small ones hold in their rows is in memory one at a time.
+    stored = StoredObject.across_organizations.get(pk=part.pk)
+    return gunzip_pieces(storage.pieces_of(stored), limit=part.size)
+
+
+def _parts(transfer: Transfer) -> list[StoredObject]:
+    """In order. Their small bytes, where they lie in the row, are read when their turn comes."""
+    rows = TransferChunk.objects.belonging_to(transfer=transfer).order_by("position")
+    objects = StoredObject.objects.for_organization(transfer.organization).defer("inline")
+    names = rows.values_list("stored_id", flat=True)
+    by_id = objects.in_bulk(set(names))
+    return [by_id[name] for name in names]
+
+
+def _locked(pk: UUID) -> Transfer:
+    transfer: Transfer = (
+        Transfer.across_organizations.select_related("organization", "project")
+        .select_for_update(of=("self",))
+        .get(pk=pk)
+    )
+    return transfer
+
+
+def _end(transfer: Transfer, state: TransferState) -> None:
+    transfer.state = state
+    TransferChunk.objects.belonging_to(transfer=transfer).delete()
+
+
+def _fail(pk: UUID, problem: dict[str, object]) -> None:
+    """Note the end; the chunks are held a while longer, in case a person tries again."""
+    Transfer.across_organizations.filter(pk=pk, state=TransferState.ASSEMBLING).update(
+        state=TransferState.FAILED, problem=problem, expires_at=timezone.now() + LEASE
+    )
+
+
+def _refusal(transfer: Transfer) -> OdavlError:
+    try:
+        error = rebuild_error(msgspec.convert(transfer.problem, Problem))
+    except msgspec.ValidationError:
+        return RefusedError("The transfer has failed.")
+    return error if isinstance(error, RefusedError) else RefusedError(error.detail)

@@ -1,0 +1,147 @@
+"""``/api/v1/upload/{product}/…``: uploads in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.bodies import read_body
+from accounts.documentation import IDEMPOTENCY_KEY, documented
+from accounts.idempotency import REPLAYED_HEADER, key_of
+from accounts.permissions import ANY_KEY
+from odavl.wire import limits
+from odavl.wire.encoding import decode_base64, gunzip_pieces
+from odavl.wire.envelope import UploadAccepted, UploadStored
+from odavl.wire.errors import MalformedRequest, NotFound
+from odavl.wire.transfer import (
+    ChunkStored,
+    ChunkUpload,
+    TransferEnd,
+    TransferRequest,
+    TransferStarted,
+)
+from uploads import transfers
+from uploads.api import principal_for
+from uploads.assembly import finalize
+from uploads.models import Transfer
+from uploads.queries import transfer_of
+from uploads.reading import RAW_MEDIA_TYPE, body_pieces, is_compressed
+
+_GZIP_OVERHEAD = 64 * limits.KIBIBYTE
+"""What gzip may add to bytes that cannot be made smaller."""
+
+
+class InitView(APIView):
+    """The announcement of an upload in chunks."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"POST": ANY_KEY}
+
+    @documented(
+        "Begin or resume a transfer in chunks",
+        description="The same again is the same transfer; `missing` tells what to send.",
+        request=TransferRequest,
+        responses={201: TransferStarted},
+        parameters=(IDEMPOTENCY_KEY,),
+    )
+    def post(self, request: Request, product: str) -> Response:
+        principal = principal_for(request, product, "write")
+        begun = transfers.begin(
+            principal=principal,
+            product=product,
+            request=read_body(request, _REQUEST),
+            idempotency_key=key_of(request),
+        )
+        started = TransferStarted(
+            upload_id=str(begun.transfer.pk),
+            missing=begun.missing,
+            expires_at=begun.transfer.expires_at.isoformat(),
+        )
+        return Response(started, status=201)
+
+
+class ChunkView(APIView):
+    """One chunk, by its name."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"PUT": ANY_KEY}
+
+    @documented(
+        "Send a chunk",
+        description="The raw bytes; gzip is allowed as `Content-Encoding`.",
+        other_requests={RAW_MEDIA_TYPE: {"type": "string", "format": "binary"}},
+        responses={200: ChunkStored, 201: ChunkStored},
+    )
+    def put(self, request: Request, product: str, upload_id: UUID, sha256: str) -> Response:
+        principal = principal_for(request, product, "write")
+        transfer = transfer_of(principal, product, upload_id)
+        compressed = is_compressed(request)
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            raise MalformedRequest("Send a Content-Length.")
+        limit = limits.CHUNK_SIZE + (_GZIP_OVERHEAD if compressed else 0)
+        body = body_pieces(request, limit=limit)
+        return _stored(transfer, sha256, _inflated(body, compressed=compressed))
+
+
+class PlainChunkView(APIView):
+    """One chunk, by its place, for clients that speak JSON alone."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"POST": ANY_KEY}
+
+    @documented(
+        "Send a chunk as base64",
+        request=ChunkUpload,
+        responses={200: ChunkStored, 201: ChunkStored},
+    )
+    def post(self, request: Request, product: str) -> Response:
+        principal = principal_for(request, product, "write")
+        sent = read_body(request, _CHUNK, limit=limits.MAX_ENVELOPE_SIZE)
+        transfer = transfer_of(principal, product, _id_of(sent.upload_id))
+        name = transfers.chunk_at(transfer, sent.index)
+        data = (decode_base64(sent.data),)
+        return _stored(transfer, name, _inflated(data, compressed=sent.compressed))
+
+
+class FinalizeView(APIView):
+    """The end of an upload in chunks."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"POST": ANY_KEY}
+
+    @documented(
+        "Have a transfer taken in",
+        description="Answers the same however often it is asked; 409 with `missing` while chunks "
+        "lack.",
+        request=TransferEnd,
+        responses={201: UploadStored, 202: UploadAccepted},
+    )
+    def post(self, request: Request, product: str) -> Response:
+        principal = principal_for(request, product, "write")
+        upload_id = _id_of(read_body(request, _END).upload_id)
+        answer = finalize(principal=principal, transfer=transfer_of(principal, product, upload_id))
+        headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
+        return Response(answer.body, status=answer.status, headers=headers)
+
+
+def _stored(transfer: Transfer, sha256: str, pieces: Iterable[bytes]) -> Response:
+    is_new, size = transfers.store_chunk(transfer=transfer, sha256=sha256, pieces=pieces)
+    return Response(ChunkStored(sha256=sha256, size=size), status=201 if is_new else 200)
+
+
+def _inflated(pieces: Iterable[bytes], *, compressed: bool) -> Iterable[bytes]:
+    return gunzip_pieces(pieces, limit=limits.CHUNK_SIZE) if compressed else pieces
+
+
+def _id_of(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound("There is no such upload.") from error
+
+
+_REQUEST = msgspec.json.Decoder(TransferRequest)
+_CHUNK = msgspec.json.Decoder(ChunkUpload)
+_END = msgspec.json.Decoder(TransferEnd)

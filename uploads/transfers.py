@@ -1,0 +1,279 @@
+"""Uploads in chunks, from the announcement until everything has arrived.
+
+A transfer holds the chunks that have arrived (``TransferChunk.stored``): its rows are the lease
+against clean-up, and they live as long as the transfer is used at least once in :data:`LEASE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from accounts.models import Organization, Project
+from accounts.principal import Principal
+from odavl.wire import limits
+from odavl.wire.encoding import sha256_hex
+from odavl.wire.errors import (
+    Conflict,
+    DigestMismatch,
+    FieldError,
+    IdempotencyMismatch,
+    InvalidPayload,
+    NotFound,
+    PayloadTooLarge,
+    TransferExpired,
+)
+from odavl.wire.transfer import Chunk, TransferRequest
+from storage import services as storage
+from storage.joining import JoinableGzip
+from storage.models import StoredObject
+from uploads.models import Transfer, TransferChunk, TransferState
+from uploads.queries import missing_chunks
+from uploads.services import check_type, project_for
+
+LEASE = timedelta(hours=24)
+"""How long a transfer is kept after the last thing that arrived for it."""
+
+FORGOTTEN_AFTER = timedelta(days=7)
+"""How long after its end an unfinished transfer is still told from one that never was."""
+
+_RENEW_EVERY = timedelta(minutes=1)
+
+
+class Begun(NamedTuple):
+    transfer: Transfer
+    missing: list[str]
+
+
+@transaction.atomic
+def begin(
+    *, principal: Principal, product: str, request: TransferRequest, idempotency_key: str | None
+) -> Begun:
+    """The transfer of this payload: a new one, or the one that is under way.
+
+    With an ``idempotency_key`` it is the same for ever. Cut otherwise than before, it goes on with
+    the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for a manifest that
+    cannot be, :class:`IdempotencyMismatch`, and what :func:`project_for` raises.
+    """
+    check_type(product, request.type)
+    _check_manifest(request)
+    project = project_for(principal, request.metadata)
+    digest = _digest(product, project, request)
+    _lock(principal.organization, idempotency_key or digest)
+    transfer = _known(principal.organization, digest, idempotency_key)
+    if transfer is None:
+        transfer = Transfer(
+            organization=principal.organization,
+            project=project,
+            api_key=principal.key,
+            product=product,
+            type=request.type,
+            file_name=request.file_name,
+            metadata=msgspec.to_builtins(request.metadata),
+            size=request.size,
+            sha256=request.sha256,
+            idempotency_key=idempotency_key,
+            digest=digest,
+        )
+    if transfer.state == TransferState.EXPIRED:
+        transfer.state = TransferState.OPEN
+    if transfer.state != TransferState.OPEN:
+        return Begun(transfer, [])
+    transfer.expires_at = timezone.now() + LEASE
+    transfer.save()
+    _set_manifest(transfer, request.chunks)
+    take_up_known(transfer)
+    return Begun(transfer, missing_chunks(transfer))
+
+
+def store_chunk(*, transfer: Transfer, sha256: str, pieces: Iterable[bytes]) -> tuple[bool, int]:
+    """Keep one chunk of an open transfer; whether it is new, and its size.
+
+    ``pieces`` are its uncompressed bytes.
+
+    Raises :class:`NotFound` for one that was not announced, :class:`DigestMismatch` for other bytes
+    (then nothing is stored), and what :func:`check_open` raises.
+    """
+    check_open(transfer)
+    place = TransferChunk.objects.belonging_to(transfer=transfer).filter(sha256=sha256).first()
+    if place is None:
+        raise NotFound("The transfer has no such chunk.")
+    gzip = _measured(pieces, place)
+    if place.stored_id is not None:
+        _renew(transfer)
+        return False, gzip.size
+    stored_pieces = gzip.finish()
+    with transaction.atomic():
+        stored = storage.keep(
+            organization=transfer.organization,
+            pieces=stored_pieces,
+            sha256=sha256,
+            size=gzip.size,
+            stored_size=sum(map(len, stored_pieces)),
+            joinable=True,
+        )
+        waiting = TransferChunk.objects.belonging_to(transfer=transfer).filter(
+            sha256=sha256, size=gzip.size, stored=None
+        )
+        is_new = waiting.update(stored=stored) > 0
+    _renew(transfer)
+    return is_new, gzip.size
+
+
+def chunk_at(transfer: Transfer, index: int) -> str:
+    """The name of the chunk at ``index``. Raises :class:`NotFound` beyond the last."""
+    place = TransferChunk.objects.belonging_to(transfer=transfer).filter(position=index).first()
+    if place is None:
+        check_open(transfer)
+        raise NotFound("The transfer has no chunk of that index.")
+    name: str = place.sha256
+    return name
+
+
+def check_open(transfer: Transfer) -> None:
+    """Raises :class:`TransferExpired`, or :class:`Conflict` where it has been finalized."""
+    if transfer.state == TransferState.EXPIRED:
+        raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
+    if transfer.state != TransferState.OPEN:
+        raise Conflict("The transfer has been finalized.")
+
+
+@transaction.atomic
+def drop(transfer: Transfer) -> None:
+    """End an open transfer; dropped is dropped. Raises :class:`Conflict` after finalize."""
+    locked = Transfer.across_organizations.select_for_update().get(pk=transfer.pk)
+    if locked.state == TransferState.EXPIRED:
+        return
+    check_open(locked)
+    _end(locked.pk)
+
+
+def take_up_known(transfer: Transfer) -> None:
+    """Hold those missing chunks that the organization has, in the caller's transaction."""
+    missing = TransferChunk.objects.belonging_to(transfer=transfer).filter(stored=None)
+    known = StoredObject.objects.for_organization(transfer.organization).filter(
+        sha256__in=missing.values("sha256")
+    )
+    # Locked, so that clean-up either sees that they are held or has removed them already.
+    held = list(
+        known.select_for_update(no_key=True, of=("self",))
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    if not held:
+        return
+    same = known.filter(sha256=OuterRef("sha256"), size=OuterRef("size"), pk__in=held)
+    missing.update(stored_id=Subquery(same.values("pk")[:1]))
+
+
+def clean_up() -> int:
+    """End transfers that nobody has used for :data:`LEASE`, then let go of chunks; how many.
+
+    For a scheduler; two at once do no harm.
+    """
+    now = timezone.now()
+    stale = Transfer.across_organizations.filter(state=TransferState.OPEN, expires_at__lt=now)
+    for pk in stale.values_list("pk", flat=True)[:100]:
+        with transaction.atomic():
+            still = Transfer.across_organizations.select_for_update(skip_locked=True)
+            if still.filter(pk=pk, state=TransferState.OPEN, expires_at__lt=now).exists():
+                _end(pk)
+    Transfer.across_organizations.filter(
+        state=TransferState.EXPIRED, expires_at__lt=now - FORGOTTEN_AFTER
+    ).delete()
+    TransferChunk.across_organizations.filter(
+        transfer__state=TransferState.FAILED, transfer__expires_at__lt=now
+    ).delete()
+    return storage.discard_chunks(older_than=now - LEASE)
+
+
+def _end(pk: UUID) -> None:
+    Transfer.across_organizations.filter(pk=pk).update(
+        state=TransferState.EXPIRED, expires_at=timezone.now()
+    )
+    TransferChunk.across_organizations.filter(transfer_id=pk).delete()
+
+
+def _check_manifest(request: TransferRequest) -> None:
+    if len(request.chunks) > limits.MAX_CHUNKS:
+        raise PayloadTooLarge(f"A transfer may have {limits.MAX_CHUNKS} chunks.")
+    if request.size > limits.MAX_TRANSFER_SIZE:
+        raise PayloadTooLarge(f"A transfer may have {limits.MAX_TRANSFER_SIZE} bytes.")
+    if any(chunk.size > limits.CHUNK_SIZE for chunk in request.chunks):
+        raise PayloadTooLarge(f"A chunk may have {limits.CHUNK_SIZE} bytes.")
+    total = sum(chunk.size for chunk in request.chunks)
+    if total != request.size:
+        raise InvalidPayload(
+            f"The chunks have {total} bytes, and size is {request.size}.",
+            errors=(FieldError("/chunks", "invalid", "Not the size of the whole."),),
+        )
+    if len({chunk.sha256 for chunk in request.chunks}) != len(set(request.chunks)):
+        raise InvalidPayload(
+            "A chunk stands in the list with two sizes.",
+            errors=(FieldError("/chunks", "invalid", "Equal bytes have equal sizes."),),
+        )
+
+
+def _digest(product: str, project: Project, request: TransferRequest) -> str:
+    parts = (product, request.type, request.file_name, request.size, request.sha256, project.pk)
+    return sha256_hex(repr(parts).encode() + msgspec.json.encode(request.metadata))
+
+
+def _lock(organization: Organization, name: str) -> None:
+    """One at a time, whoever begins the same transfer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"transfer:{organization.pk}:{name}"],
+        )
+
+
+def _known(organization: Organization, digest: str, key: str | None) -> Transfer | None:
+    rows: QuerySet[Transfer] = Transfer.objects.for_organization(organization)
+    rows = rows.select_related("organization").select_for_update(of=("self",))
+    if key is None:
+        return rows.filter(digest=digest, idempotency_key=None, state=TransferState.OPEN).first()
+    found = rows.filter(idempotency_key=key).first()
+    if found is not None and found.digest != digest:
+        raise IdempotencyMismatch("This Idempotency-Key came first with another upload.")
+    return found
+
+
+def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
+    rows = TransferChunk.objects.belonging_to(transfer=transfer)
+    known = rows.order_by("position").values_list("sha256", "size")
+    if [(chunk.sha256, chunk.size) for chunk in chunks] == list(known):
+        return
+    rows.delete()
+    TransferChunk.across_organizations.bulk_create(
+        TransferChunk(transfer=transfer, position=position, sha256=chunk.sha256, size=chunk.size)
+        for position, chunk in enumerate(chunks)
+    )
+
+
+def _measured(pieces: Iterable[bytes], place: TransferChunk) -> JoinableGzip:
+    gzip = JoinableGzip()
+    for piece in pieces:
+        if gzip.size + len(piece) > place.size:
+            raise DigestMismatch(
+                f"The chunk was announced with {place.size} bytes; there are more."
+            )
+        gzip.add(piece)
+    if gzip.sha256 != place.sha256:
+        raise DigestMismatch("The chunk's SHA-256 is not the one it is named by.")
+    return gzip
+
+
+def _renew(transfer: Transfer) -> None:
+    """Put the expiry off; about once a minute is enough, and spares a write for each chunk."""
+    end = timezone.now() + LEASE
+    Transfer.objects.for_organization(transfer.organization).filter(
+        pk=transfer.pk, state=TransferState.OPEN, expires_at__lt=end - _RENEW_EVERY
+    ).update(expires_at=end)
