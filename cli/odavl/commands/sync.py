@@ -1,4 +1,4 @@
-"""``odavl sync queue`` and ``odavl sync process-queue``: the offline queue."""
+"""``odavl sync``: the offline queue, and the hub's jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from odavl.commands.lazy import help_alone
 from odavl.commands.session import Session, hub_options, output_options, pass_session
+from odavl.commands.sync_jobs import jobs
 from odavl.commands.terminal import ProgressLine, plural, printable
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ MOST_NAMED = 20
 @click.group(invoke_without_command=True)
 @click.pass_context
 def sync(context: click.Context) -> None:
-    """Look at, send or clear what waits for the hub."""
+    """Look at, send or clear what waits for the hub, and follow what the hub does with it."""
     help_alone(context)
+
+
+sync.add_command(jobs)
 
 
 @sync.command()
