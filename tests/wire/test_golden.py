@@ -23,6 +23,7 @@ from odavl.wire.envelope import (
     UploadStored,
 )
 from odavl.wire.errors import ChunksMissing, InvalidPayload
+from odavl.wire.jobs import JobPage
 from odavl.wire.problem import Problem, problem_of, rebuild_error
 from odavl.wire.sarif import SarifLog
 from odavl.wire.transfer import (
@@ -41,6 +42,7 @@ TYPES: dict[str, Any] = {
     "chunk-upload": ChunkUpload,
     "envelope": Envelope,
     "envelope-plain": Envelope,
+    "job-page": JobPage,
     "problem": Problem,
     "problem-chunks-missing": Problem,
     "sarif": SarifLog,
