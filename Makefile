@@ -19,7 +19,7 @@ help: ## This list
 run: install static messages ## Start a hub, analyse this repository, serve until Ctrl-C (PORT, ODAVL_DATA)
 	@exec $(BIN)/python manage.py hub --analyze .
 
-test: install static messages ## All tests, with a PostgreSQL and a Redis of their own (ARGUMENTS for pytest)
+test: install static messages tests/storage/servers/node_modules/.installed ## All tests, with a PostgreSQL and a Redis of their own (ARGUMENTS for pytest)
 	@$(BIN)/pytest -n auto $(ARGUMENTS)
 
 check: install messages ## Format, lint, types, layers, migrations, deployment, templates, docs
@@ -61,6 +61,11 @@ frontend: odavl_hub/static/vendor/.built ## Styles, scripts and fonts for the pa
 node_modules/.installed: package-lock.json | .venv/.requirements
 	@echo "Installing front-end packages into node_modules" >&2
 	@scripts/npm ci --silent
+	@touch $@
+
+tests/storage/servers/node_modules/.installed: tests/storage/servers/package-lock.json | .venv/.requirements
+	@echo "Installing the servers that tests talk to" >&2
+	@scripts/npm --prefix tests/storage/servers ci --silent
 	@touch $@
 
 TEMPLATES := $(shell find odavl_hub dashboard insight -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)

@@ -15,8 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
 from accounts.permissions import HasScope, undeclared_methods
-
-PROVIDERS = ("local", "s3")
+from storage.configuration import PROVIDERS
 
 
 @register(Tags.security, deploy=True)

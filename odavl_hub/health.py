@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import redis
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, storages
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from odavl import __version__
+from odavl.wire.errors import OdavlError
 from odavl.wire.health import Check, Health, Readiness
+from storage.configuration import object_store
+from storage.objects.interface import ObjectMissing
 
 _log = logging.getLogger(__name__)
 _REDIS_SECONDS = 0.5
@@ -112,12 +112,9 @@ def redis_py_url(url: str) -> str:
 
 
 def _storage() -> None:
-    storage = storages["objects"]
-    if not isinstance(storage, FileSystemStorage):
-        storage.exists("health")
-        return
-    folder = Path(storage.location)
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _DownError("not writable")
+    try:
+        object_store().probe()
+    except OdavlError as error:
+        raise _DownError(error.detail) from error
+    except ObjectMissing as error:
+        raise _DownError("the bucket or container is missing") from error

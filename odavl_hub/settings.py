@@ -209,31 +209,21 @@ STORAGE_PROVIDER = env.text("STORAGE_PROVIDER", "local")
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    "objects": (
-        {
-            "BACKEND": "storages.backends.s3.S3Storage",
-            "OPTIONS": {
-                "bucket_name": env.text("S3_BUCKET", "odavl"),
-                "endpoint_url": env.text("S3_ENDPOINT_URL") or None,
-                "access_key": env.text("S3_ACCESS_KEY") or None,
-                "secret_key": env.text("S3_SECRET_KEY") or None,
-                "region_name": env.text("S3_REGION") or None,
-                "default_acl": None,
-                "querystring_auth": True,
-                "file_overwrite": True,
-            },
-        }
-        if STORAGE_PROVIDER == "s3"
-        else {
-            "BACKEND": "storage.local.DurableFileSystemStorage",
-            "OPTIONS": {
-                "location": ODAVL_DATA / "objects",
-                "file_permissions_mode": 0o600,
-                "directory_permissions_mode": 0o700,
-            },
-        }
-    ),
 }
+# Objects (payloads, chunks, files) lie in the one place that STORAGE_PROVIDER names; what each of
+# its settings means, storage.configuration knows.
+S3_BUCKET = env.text("S3_BUCKET", "odavl")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
+S3_PUBLIC_ENDPOINT_URL = env.text("S3_PUBLIC_ENDPOINT_URL")
+S3_REGION = env.text("S3_REGION")
+S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
+S3_SECRET_KEY = env.text("S3_SECRET_KEY")
+S3_ADDRESSING_STYLE = env.text("S3_ADDRESSING_STYLE", "auto")
+AZURE_CONTAINER = env.text("AZURE_CONTAINER", "odavl")
+AZURE_CONNECTION_STRING = env.text("AZURE_CONNECTION_STRING")
+STORAGE_MAX_FILE_SIZE = env.integer("STORAGE_MAX_FILE_SIZE", 100 * 1024 * 1024, at_least=1)
+STORAGE_CONTENT_TYPES = env.words("STORAGE_CONTENT_TYPES")
+"""Content types of files beside those that storage.naming lists."""
 
 # A thread that streams events serves nobody else: the other half stays free.
 EVENT_STREAMS = env.integer("WEB_THREADS", 4, at_least=1) // 2

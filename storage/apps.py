@@ -3,3 +3,10 @@ from django.apps import AppConfig
 
 class StorageConfig(AppConfig):
     name = "storage"
+
+    def ready(self) -> None:
+        from jobs.registry import register_periodic  # noqa: PLC0415 - models are there only now
+        from storage import checks, cleaning  # noqa: PLC0415 - as above
+
+        checks.register_all()
+        register_periodic("storage.clean_up", cleaning.clean_up, every=cleaning.EVERY)

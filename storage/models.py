@@ -1,12 +1,13 @@
-"""What the hub keeps as bytes: one record for each distinct content of an organization."""
+"""What the hub keeps as bytes: contents, one record for each of an organization, and files."""
 
 from __future__ import annotations
 
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Organization
+from accounts.models import ApiKey, Organization, Project, User
 from accounts.scoping import OrganizationScoped
 
 
@@ -65,3 +66,88 @@ class ObjectPart(OrganizationScoped):
 
     def __str__(self) -> str:
         return f"{self.whole_id} {self.position}"
+
+
+class Access(models.TextChoices):
+    """Who may read a file; ``storage.queries`` says what each means."""
+
+    PUBLIC = "PUBLIC", _("Anybody")
+    ORGANIZATION = "ORGANIZATION", _("Organization")
+    PROJECT = "PROJECT", _("Project")
+    PRIVATE = "PRIVATE", _("Only the uploader")
+
+
+class FileState(models.TextChoices):
+    PENDING = "pending"
+    """Announced; the bytes are on their way or lie unchecked under :attr:`StoredFile.incoming`."""
+    STORED = "stored"
+    """Checked, and from now on unchangeable."""
+    REFUSED = "refused"
+    """What arrived was not what had been announced; ``problem`` says how."""
+    DELETED = "deleted"
+    """Invisible; its object is about to go, and then the row."""
+
+
+class StoredFile(OrganizationScoped):
+    """A file that somebody uploaded through a signed address, under a name of its own.
+
+    Files of an organization with the same bytes share one object.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
+    name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=100)
+    size = models.BigIntegerField()
+    """In bytes, as announced; a file that is stored has exactly so many."""
+    sha256 = models.CharField(max_length=64, blank=True)
+    """Hex; announced or, once stored, found."""
+    access = models.CharField(max_length=12, choices=Access, default=Access.ORGANIZATION)
+    product = models.CharField(max_length=16, blank=True)
+    type = models.CharField(max_length=80, blank=True)
+    state = models.CharField(
+        max_length=8, choices=FileState, default=FileState.PENDING, db_default="pending"
+    )
+    key = models.CharField(max_length=200, blank=True)
+    """Where it lies in the object store once it is stored."""
+    multipart_id = models.CharField(max_length=1100, blank=True)
+    problem = models.JSONField(null=True)
+    uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    upload_until = models.DateTimeField(null=True)
+    """The end of the last signed address that was given out for it; NULL once all is tidied up."""
+    stored_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    downloads = models.PositiveBigIntegerField(default=0, db_default=0)
+    last_download_at = models.DateTimeField(null=True)
+
+    class Meta(OrganizationScoped.Meta):
+        indexes = [
+            models.Index(fields=["organization", "-created_at", "-id"], name="file_by_time"),
+            models.Index(fields=["organization", "sha256"], name="file_by_content"),
+            models.Index(
+                fields=["expires_at"],
+                name="file_by_expiry",
+                condition=models.Q(expires_at__isnull=False),
+            ),
+            models.Index(
+                fields=["upload_until"],
+                name="file_unsettled",
+                condition=models.Q(upload_until__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def incoming(self) -> str:
+        """Where its bytes arrive. Nobody is given an address to read them there."""
+        return f"incoming/{self.organization_id}/{self.pk}"
+
+    @property
+    def own_key(self) -> str:
+        """Where its bytes are moved to be checked; no signed address ever writes there."""
+        return f"{self.organization_id}/files/{self.pk}"

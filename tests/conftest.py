@@ -67,7 +67,6 @@ def _point_settings_at(folder: Path) -> None:
     for name in ("objects", "static"):
         (folder / name).mkdir()
     settings.ODAVL_DATA = folder
-    settings.STORAGES["objects"]["OPTIONS"]["location"] = folder / "objects"
     settings.STATIC_ROOT = folder / "static"
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"

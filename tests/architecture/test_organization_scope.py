@@ -16,6 +16,8 @@ ALLOWED = {
     "insight/services.py": "issues that were found within their organization",
     "jobs": "workers and the relay serve every organization",
     "odavl_hub/first_start.py": "asks whether there is anything at all",
+    "storage/cleaning.py": "expired files are dropped whosever they are",
+    "storage/queries.py": "public files, and keys out of addresses that the hub signed",
     "storage/discarding.py": "what nothing refers to goes, whosever it is",
     "storage/joining.py": "inserts",
     "storage/services.py": "inserts, and chunks that are let go",

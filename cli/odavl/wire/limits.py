@@ -44,3 +44,10 @@ MAX_NAME_LENGTH = 100
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 200
+MIN_SIGNED_URL_SECONDS = 60
+MAX_SIGNED_URL_SECONDS = 3_600
+SIGNED_URL_SECONDS = 3_600
+"""How long a signed address is good for unless something else is asked for."""
+PART_SIZE = 5 * MEBIBYTE
+"""Of a file that is uploaded in parts; S3 takes no smaller ones."""
+MAX_PARTS = 10_000

@@ -1,0 +1,74 @@
+"""What a list of files can be narrowed to, by program and by page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from accounts.paging import bad_parameter
+from odavl.wire.envelope import PRODUCTS
+from storage.models import Access, FileState, StoredFile
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "-createdAt": ("-created_at", "-id"),
+    "createdAt": ("created_at", "id"),
+    "name": ("name", "id"),
+    "-size": ("-size", "-id"),
+    "-downloads": ("-downloads", "-id"),
+}
+STATES = (FileState.PENDING, FileState.STORED, FileState.REFUSED)
+_MAX_TEXT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Empty texts do not narrow; a ``content_type`` that ends in ``/`` means the whole family."""
+
+    text: str = ""
+    content_type: str = ""
+    product: str = ""
+    type: str = ""
+    access: str = ""
+    state: str = ""
+    sort: str = "-createdAt"
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> FileFilter:
+        """Raises :class:`MalformedRequest` that points at the parameter."""
+        return cls(
+            text=query.get("q", "")[:_MAX_TEXT],
+            content_type=query.get("contentType", "")[:_MAX_TEXT],
+            type=query.get("type", "")[:_MAX_TEXT],
+            product=_one_of(query, "product", PRODUCTS),
+            access=_one_of(query, "access", Access.values),
+            state=_one_of(query, "state", [state.value for state in STATES]),
+            sort=_one_of(query, "sort", SORTS) or "-createdAt",
+        )
+
+    def apply(self, files: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
+        equal = {
+            name: value
+            for name in ("product", "type", "access", "state")
+            if (value := getattr(self, name))
+        }
+        condition = Q(**equal)
+        if self.text:
+            condition &= Q(name__icontains=self.text)
+        if self.content_type.endswith("/"):
+            condition &= Q(content_type__startswith=self.content_type)
+        elif self.content_type:
+            condition &= Q(content_type=self.content_type)
+        return files.filter(condition)
+
+    @property
+    def is_narrowed(self) -> bool:
+        return self != FileFilter(sort=self.sort)
+
+
+def _one_of(query: Mapping[str, str], name: str, values: Collection[str]) -> str:
+    value = query.get(name, "")
+    if value and value not in values:
+        raise bad_parameter(name, f"must be one of {', '.join(values)}")
+    return value

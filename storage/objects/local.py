@@ -1,0 +1,262 @@
+"""The local disk as an object store that survives a power cut.
+
+Objects are written by temporary file, fsync, rename and fsync of the folder: a crash in the middle
+leaves no half object under a final name. Signed addresses lead to the hub itself
+(``storage.signed``), which writes through :meth:`LocalStore.put` and :meth:`LocalStore.put_part`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from odavl.wire.errors import ServiceUnavailable, StorageFull
+from storage.objects.interface import (
+    PIECE_SIZE,
+    ObjectFacts,
+    ObjectMissing,
+    Part,
+    SignedRequest,
+    UploadTerms,
+    check_key,
+)
+from storage.objects.tickets import Sealer, Ticket
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+_TEMPORARY = ".temporary"
+_MULTIPART = ".multipart"
+"""Both begin with a dot, which no key does."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """``address`` is that of the hub's page for tickets, up to the ticket itself."""
+
+    folder: Path
+    address: str
+    secret: str
+
+
+class LocalStore:
+    name = "local"
+    binds = frozenset({"size", "type", "digest"})
+
+    def __init__(self, options: LocalOptions) -> None:
+        self.root = options.folder
+        self.sealer = Sealer(options.secret)
+        self._address = options.address
+
+    def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
+        del content_type  # The row in the database has it; a disk keeps none.
+        return self._write(self._path(key), pieces)
+
+    def pieces(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        path = self._path(key)
+        if not path.is_file():
+            raise ObjectMissing(key)
+        return _read(path, start, length)
+
+    def facts(self, key: str) -> ObjectFacts:
+        with _explained():
+            try:
+                return ObjectFacts(self._path(key).stat().st_size)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ObjectMissing(key) from error
+
+    def size(self, key: str) -> int:
+        return self.facts(key).size
+
+    def exists(self, key: str) -> bool:
+        with _explained():
+            return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        with _explained():
+            self._path(key).unlink(missing_ok=True)
+
+    def move(self, source: str, target: str) -> None:
+        goal = self._path(target)
+        with _explained():
+            _make_folder(goal.parent)
+            try:
+                self._path(source).replace(goal)
+            except FileNotFoundError as error:
+                if goal.is_file():
+                    return
+                raise ObjectMissing(source) from error
+            _sync_folder(goal.parent)
+
+    def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
+        ticket = Ticket(
+            "put", check_key(key), _end(seconds), terms.size, terms.content_type, terms.sha256
+        )
+        return self._signed("PUT", ticket, {"Content-Type": terms.content_type})
+
+    def sign_download(
+        self, key: str, *, file_name: str, content_type: str, seconds: int
+    ) -> SignedRequest:
+        ticket = Ticket(
+            "get",
+            check_key(key),
+            _end(seconds),
+            content_type=content_type,
+            file_name=file_name,
+        )
+        return self._signed("GET", ticket, {})
+
+    def start_multipart(self, key: str, *, content_type: str) -> str:
+        del content_type
+        check_key(key)
+        upload_id = os.urandom(16).hex()
+        with _explained():
+            _make_folder(self._parts_folder(upload_id))
+        return upload_id
+
+    def sign_part(
+        self, key: str, upload_id: str, number: int, *, size: int, seconds: int
+    ) -> SignedRequest:
+        ticket = Ticket(
+            "part", check_key(key), _end(seconds), size, upload_id=upload_id, number=number
+        )
+        return self._signed("PUT", ticket, {})
+
+    def put_part(self, upload_id: str, number: int, pieces: Iterable[bytes]) -> int:
+        """Write one part; :class:`ObjectMissing` where the upload is completed or aborted."""
+        folder = self._parts_folder(upload_id)
+        if not folder.is_dir():
+            raise ObjectMissing(upload_id)
+        return self._write(folder / f"{number:05}", pieces)
+
+    def parts(self, key: str, upload_id: str) -> Sequence[Part]:
+        folder = self._parts_folder(upload_id)
+        with _explained():
+            try:
+                files = sorted(folder.iterdir())
+            except FileNotFoundError as error:
+                raise ObjectMissing(key) from error
+            return [Part(int(file.name), file.stat().st_size) for file in files]
+
+    def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        folder = self._parts_folder(upload_id)
+        paths = [folder / f"{part.number:05}" for part in parts]
+        try:
+            self._write(self._path(key), _joined(paths))
+        except FileNotFoundError as error:
+            raise ObjectMissing(key) from error
+        self.abort_multipart(key, upload_id)
+
+    def abort_multipart(self, key: str, upload_id: str) -> None:
+        del key
+        shutil.rmtree(self._parts_folder(upload_id), ignore_errors=True)
+
+    def probe(self) -> None:
+        folder = self.root
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ServiceUnavailable("not writable")
+
+    def forget_leftovers(self, *, older_than: float) -> int:
+        """Remove what crashes left half written more than ``older_than`` seconds ago; how much."""
+        limit = time.time() - older_than
+        count = 0
+        for leftover in _listed(self.root / _TEMPORARY):
+            if leftover.stat().st_mtime < limit:
+                leftover.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    def _write(self, target: Path, pieces: Iterable[bytes]) -> int:
+        temporary = self.root / _TEMPORARY / os.urandom(12).hex()
+        size = 0
+        with _explained():
+            _make_folder(target.parent)
+            _make_folder(temporary.parent)
+            try:
+                with temporary.open("xb") as file:
+                    temporary.chmod(0o600)
+                    for piece in pieces:
+                        size += file.write(piece)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            _sync_folder(target.parent)
+        return size
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def _parts_folder(self, upload_id: str) -> Path:
+        if not _UPLOAD_ID.fullmatch(upload_id):
+            raise ObjectMissing(upload_id)
+        return self.root / _MULTIPART / upload_id
+
+    def _signed(self, method: str, ticket: Ticket, headers: dict[str, str]) -> SignedRequest:
+        return SignedRequest(
+            url=f"{self._address}{self.sealer.seal(ticket)}",
+            method=method,
+            expires_at=datetime.fromtimestamp(ticket.expires, UTC),
+            headers=headers,
+        )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """The disk's faults as the hub's; a file that is missing stays one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull("The hub's disk is full; nothing was stored.") from error
+        raise ServiceUnavailable("The hub's disk does not take or give the object.") from error
+
+
+def _read(path: Path, start: int, length: int | None) -> Iterator[bytes]:
+    left = length
+    with path.open("rb") as file:
+        file.seek(start)
+        while piece := file.read(PIECE_SIZE if left is None else min(PIECE_SIZE, left)):
+            if left is not None:
+                left -= len(piece)
+            yield piece
+
+
+def _joined(paths: Sequence[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE_SIZE):
+                yield piece
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _end(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,123 @@
+"""Reading files: who sees which, and how much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.models import Organization
+from accounts.principal import Principal
+from odavl.wire.errors import NotFound
+from storage.models import Access, FileState, StoredFile, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``bytes`` as files count them, whether or not they share objects."""
+
+    name: str
+    files: int
+    bytes: int
+    downloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    objects: int
+    bytes: int
+    stored_bytes: int
+
+
+def visible_files(principal: Principal) -> QuerySet[StoredFile]:
+    """The files that ``principal`` may read, however far their upload is; expired ones are gone.
+
+    PUBLIC and ORGANIZATION: everybody in the organization. PROJECT: whoever is not held to another
+    project. PRIVATE: the key or the person that uploaded it, and who has ``storage:admin`` for the
+    whole organization, as somebody must be able to clear up.
+    """
+    rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(principal.organization)
+    rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=timezone.now())
+    if principal.project is None and principal.may("storage:admin"):
+        return rows
+    seen = Q(access__in=(Access.PUBLIC, Access.ORGANIZATION))
+    in_project = Q(access=Access.PROJECT)
+    if principal.project is not None:
+        in_project &= Q(project=principal.project)
+    return rows.filter(seen | in_project | _own(principal))
+
+
+def file_of(principal: Principal, file_id: UUID | str) -> StoredFile:
+    """One file; :class:`NotFound` for what is not there or not theirs to see."""
+    try:
+        number = file_id if isinstance(file_id, UUID) else UUID(file_id)
+    except ValueError:
+        raise NotFound("There is no such file.") from None
+    rows = visible_files(principal).select_related("organization", "uploaded_by")
+    found = rows.filter(pk=number).first()
+    if found is None:
+        raise NotFound("There is no such file.")
+    return found
+
+
+def public_file(file_id: UUID) -> StoredFile:
+    """A stored file that anybody may read; :class:`NotFound` for every other."""
+    rows = StoredFile.across_organizations.filter(access=Access.PUBLIC, state=FileState.STORED)
+    found: StoredFile | None = (
+        rows.exclude(expires_at__lte=timezone.now())
+        .select_related("organization")
+        .filter(pk=file_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such file.")
+    return found
+
+
+def is_expected(incoming: str) -> bool:
+    """Whether bytes may still come under this key of a file."""
+    *_, file_id = incoming.split("/")
+    rows = StoredFile.across_organizations.filter(pk=file_id, state=FileState.PENDING)
+    return bool(rows.exists())
+
+
+def tallies(files: QuerySet[StoredFile], field: str) -> list[Tally]:
+    """The stored ones of ``files`` by ``content_type`` or ``product``, largest first."""
+    rows = (
+        files.filter(state=FileState.STORED)
+        .order_by()
+        .values(field)
+        .annotate(files=Count("pk"), bytes=Sum("size"), downloads_sum=Sum("downloads"))
+        .order_by("-bytes", field)
+    )
+    return list(_tallies(rows, field))
+
+
+def shared_bytes(files: QuerySet[StoredFile]) -> int:
+    """What the objects of the stored ones take: files with the same bytes count once."""
+    stored = files.filter(state=FileState.STORED).order_by()
+    objects = stored.values("key").annotate(bytes=Max("size"))
+    return sum(row["bytes"] for row in objects.iterator())
+
+
+def payloads_of(organization: Organization) -> Payloads:
+    """The contents of uploads."""
+    rows = StoredObject.objects.for_organization(organization)
+    found = rows.aggregate(objects=Count("pk"), bytes=Sum("size"), stored=Sum("stored_size"))
+    return Payloads(found["objects"], found["bytes"] or 0, found["stored"] or 0)
+
+
+def _own(principal: Principal) -> Q:
+    """As :func:`storage.files.uploaded_by`: a key does not see what its maker keeps private."""
+    if principal.key is not None:
+        return Q(api_key=principal.key)
+    return Q(uploaded_by_id=principal.user_id, uploaded_by__isnull=False)
+
+
+def _tallies(rows: Any, field: str) -> Iterator[Tally]:
+    for row in rows:
+        yield Tally(row[field], row["files"], row["bytes"], row["downloads_sum"])
