@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Literal
 
 import msgspec
 
-from odavl.hub.payload import GZIP, Payload, without_gzip
-from odavl.hub.transport import Answer, Call, HubClient
+from odavl.hub.chunks import SMALLEST_CHUNK, transfer
+from odavl.hub.payload import GZIP, Payload, compressed, without_gzip
+from odavl.hub.progress import OnTransfer, Progress
+from odavl.hub.shipment import Shipment
+from odavl.hub.transport import Answer, Call, HubClient, was_cut
 from odavl.wire import limits
 from odavl.wire.envelope import (
     Envelope,
     UploadAccepted,
-    UploadMetadata,
     UploadOptions,
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.errors import NotFound, OdavlError, PayloadTooLarge, RefusedError
+from odavl.wire.errors import (
+    HubUnreachable,
+    NotFound,
+    OdavlError,
+    PayloadTooLarge,
+    RefusedError,
+)
 from odavl.wire.problem import Problem, rebuild_error
 
 LARGEST_ENVELOPED = 256 * limits.KIBIBYTE
@@ -34,25 +41,10 @@ LONGEST_WAIT = 300.0
 FIRST_LOOK = 0.2
 SLOWEST_LOOK = 2.0
 
-Progress = Callable[[str, float], None]
-"""Told what goes on ("uploading", "processing") and how far, from 0 to 1."""
-
 _STORED = msgspec.json.Decoder(UploadStored)
 _ACCEPTED = msgspec.json.Decoder(UploadAccepted)
 _STATUS = msgspec.json.Decoder(UploadStatus)
 _OPTIONS = msgspec.json.Decoder(UploadOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shipment:
-    """What is sent. The same ``idempotency_key`` never makes a second run."""
-
-    product: str
-    type: str
-    payload: Payload
-    metadata: UploadMetadata
-    idempotency_key: str
-    organization_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +72,21 @@ def deliver(
     *,
     wait: bool = True,
     on_progress: Progress | None = None,
+    on_transfer: OnTransfer | None = None,
 ) -> Delivery:
     """Send ``shipment`` and, where the hub takes it in later, watch until it is done.
 
+    What is larger than the hub's chunks travels in chunks, and so does what a line that breaks
+    does not let through in one piece; ``on_transfer`` is told how far they are.
     Raises what the hub tells, :class:`HubUnreachable` or :class:`NotTheHub`; when it raises
     nothing, the hub said that the payload is stored.
     """
-    if shipment.payload.encoding == GZIP and GZIP not in options.encodings:
-        with without_gzip(shipment.payload) as inflated:
-            answer = _send(client, shipment, inflated, options, on_progress)
+    if shipment.payload.size > options.chunk_size:
+        answer = transfer(
+            client, shipment, options, on_progress=on_progress, on_transfer=on_transfer
+        )
     else:
-        answer = _send(client, shipment, shipment.payload, options, on_progress)
+        answer = _send_whole(client, shipment, options, on_progress)
     if answer.status != HTTPStatus.ACCEPTED:
         stored = answer.decode(_STORED)
         run_id = stored.run_id or stored.test_id
@@ -99,6 +95,26 @@ def deliver(
     if not wait:
         return Delivery(upload_id=accepted.upload_id, state="processing")
     return _watched(client, accepted, on_progress)
+
+
+def _send_whole(
+    client: HubClient, shipment: Shipment, options: UploadOptions, on_progress: Progress | None
+) -> Answer:
+    takes_gzip = GZIP in options.encodings
+    as_taken = (
+        compressed(shipment.payload, shipment.type)
+        if takes_gzip
+        else without_gzip(shipment.payload)
+    )
+    with as_taken as payload:
+        try:
+            return _send(client, shipment, payload, options, on_progress)
+        except HubUnreachable as error:
+            if not was_cut(error) or payload.body_size <= SMALLEST_CHUNK:
+                raise
+            largest = max(payload.size // 8, SMALLEST_CHUNK)
+    # The same Idempotency-Key: had it been taken in after all, this would give its answer.
+    return transfer(client, shipment, options, on_progress=on_progress, largest=largest)
 
 
 def _send(

@@ -23,7 +23,8 @@ IN_MEMORY = 4 * limits.MEBIBYTE
 GZIP = "gzip"
 IDENTITY = "identity"
 _PIECE = 256 * limits.KIBIBYTE
-_ALREADY_COMPRESSED = frozenset({"screenshot"})
+ALREADY_COMPRESSED = frozenset({"screenshot"})
+"""Types whose payloads gzip does not make smaller."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +45,68 @@ class Payload:
         self.body.seek(0)
         return self.body.read()
 
+    def pieces(self) -> Iterator[bytes]:
+        """The payload itself, as often as asked; one walk at a time.
+
+        Raises :class:`LocalStorageFailed` where it cannot be read.
+        """
+        self.body.seek(0)
+        try:
+            if self.encoding == GZIP:
+                yield from _inflated(self.body)
+                return
+            while piece := self.body.read(_PIECE):
+                yield piece
+        except (OSError, zlib.error) as error:
+            raise LocalStorageFailed(f"The payload cannot be read: {error}.") from error
+
+
+@contextmanager
+def opened(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
+    """``source`` as a :class:`Payload`, closed afterwards: made ready where it is small.
+
+    A large one is read from where it lies, as it will travel in chunks that are compressed one by
+    one. Raises as :func:`prepared` does.
+    """
+    with _opened(source) as reading:
+        size = reading.seek(0, os.SEEK_END)
+        if size <= limits.CHUNK_SIZE:
+            with prepared(source, upload_type) as small:
+                yield small
+            return
+        try:
+            yield _measured(reading)
+        except OSError as error:
+            raise LocalStorageFailed(f"The payload cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def compressed(payload: Payload, upload_type: str) -> Iterator[Payload]:
+    """``payload`` as one body on the wire takes it, and as it is kept."""
+    if payload.encoding == GZIP or upload_type in ALREADY_COMPRESSED:
+        yield payload
+        return
+    payload.body.seek(0)
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
+        try:
+            size, sha256 = _copy_encoded(payload.body, writing, GZIP)
+        except OSError as error:
+            raise LocalStorageFailed(
+                f"The payload cannot be made ready: {error.strerror}."
+            ) from error
+        yield Payload(
+            body=writing, body_size=writing.tell(), encoding=GZIP, size=size, sha256=sha256
+        )
+
 
 @contextmanager
 def prepared(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
-    """``source`` as a :class:`Payload`, closed afterwards.
+    """``source`` as a :class:`Payload` that is wholly ready for the wire, closed afterwards.
 
     Raises :class:`UsageError` where a path is no regular file, :class:`LocalStorageFailed` where it
     cannot be read, :class:`PayloadTooLarge` for more than a hub may take.
     """
-    encoding = IDENTITY if upload_type in _ALREADY_COMPRESSED else GZIP
+    encoding = IDENTITY if upload_type in ALREADY_COMPRESSED else GZIP
     with (
         _opened(source) as reading,
         tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing,
@@ -70,14 +124,41 @@ def prepared(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
 
 @contextmanager
 def without_gzip(payload: Payload) -> Iterator[Payload]:
-    """``payload`` inflated again, for a hub that takes no gzip."""
-    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    """``payload`` inflated again where need be, for a hub that takes no gzip."""
+    if payload.encoding == IDENTITY:
+        yield payload
+        return
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
-        payload.body.seek(0)
-        while piece := payload.body.read(_PIECE):
-            writing.write(inflater.decompress(piece))
-        writing.write(inflater.flush())
+        for piece in payload.pieces():
+            writing.write(piece)
         yield replace(payload, body=writing, body_size=writing.tell(), encoding=IDENTITY)
+
+
+def _inflated(body: IO[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    while piece := body.read(_PIECE):
+        while piece:
+            yield inflater.decompress(piece, _PIECE)
+            piece = inflater.unconsumed_tail
+    yield inflater.flush()
+
+
+def _measured(reading: IO[bytes]) -> Payload:
+    digest = hashlib.sha256()
+    size = 0
+    reading.seek(0)
+    while piece := reading.read(_PIECE):
+        size += len(piece)
+        _check_size(size)
+        digest.update(piece)
+    return Payload(
+        body=reading, body_size=size, encoding=IDENTITY, size=size, sha256=digest.hexdigest()
+    )
+
+
+def _check_size(size: int) -> None:
+    if size > limits.MAX_INFLATED_SIZE:
+        raise PayloadTooLarge(f"The payload is larger than {limits.MAX_INFLATED_SIZE} bytes.")
 
 
 def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tuple[int, str]:
@@ -87,8 +168,7 @@ def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tupl
     size = 0
     while piece := reading.read(_PIECE):
         size += len(piece)
-        if size > limits.MAX_INFLATED_SIZE:
-            raise PayloadTooLarge(f"The payload is larger than {limits.MAX_INFLATED_SIZE} bytes.")
+        _check_size(size)
         digest.update(piece)
         writing.write(compressor.compress(piece) if encoding == GZIP else piece)
     if encoding == GZIP:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from odavl.hub.delivery import Shipment, deliver, upload_options
+from odavl.hub.delivery import deliver, upload_options
 from odavl.hub.payload import Payload
 from odavl.hub.private_files import open_private
 from odavl.hub.queue import QueuedUpload, UploadQueue, timestamp, with_failure
 from odavl.hub.retry import full_jitter
+from odavl.hub.shipment import Shipment
 from odavl.hub.transport import HubClient
 from odavl.wire.envelope import UploadMetadata, UploadOptions
 from odavl.wire.errors import (

@@ -148,8 +148,10 @@ class HubClient:
             Call(method=method, path=path, body=msgspec.json.encode(document), headers=headers)
         )
 
-    def send(self, call: Call) -> Answer:
+    def send(self, call: Call, *, policy: RetryPolicy | None = None) -> Answer:
         """The hub's answer. A transient failure of a repeatable call is tried again.
+
+        ``policy`` stands in for the client's own.
 
         Raises the error that the hub told, :class:`HubUnreachable` or :class:`NotTheHub`.
         """
@@ -158,7 +160,7 @@ class HubClient:
             try:
                 return self._send_once(call)
             except OdavlError as error:
-                pause = self.policy.pause(attempt, error.retry_after)
+                pause = (policy or self.policy).pause(attempt, error.retry_after)
                 if not (error.retryable and call.repeatable) or pause is None:
                     raise
             self._sleep(pause)
@@ -233,6 +235,14 @@ class HubClient:
             ) from error
         except httpx.DecodingError as error:
             raise NotTheHub("The answer cannot be decoded.", request_id=request_id) from error
+
+
+def was_cut(error: OdavlError) -> bool:
+    """Whether the connection was there and broke, so that sending less at once may help."""
+    cause = error.__cause__
+    return isinstance(error, HubUnreachable) and isinstance(
+        cause, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError | httpx.CloseError
+    )
 
 
 def _judged(answer: Answer, request_id: str) -> Answer:

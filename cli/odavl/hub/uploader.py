@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from odavl.hub.delivery import Progress, Shipment, deliver, upload_options
-from odavl.hub.payload import prepared
+from odavl.hub.delivery import deliver, upload_options
+from odavl.hub.payload import Payload, compressed, opened
+from odavl.hub.progress import OnTransfer, Progress
 from odavl.hub.queue import (
     QueuedUpload,
     UploadQueue,
@@ -21,6 +22,7 @@ from odavl.hub.queue import (
     with_failure,
 )
 from odavl.hub.queue_run import PAUSES, process_queue
+from odavl.hub.shipment import Shipment
 from odavl.hub.transport import HubClient
 from odavl.wire.envelope import Product, UploadMetadata
 from odavl.wire.errors import (
@@ -100,14 +102,16 @@ def upload(
     silent: bool = False,
     wait: bool = True,
     on_progress: Progress | None = None,
+    on_transfer: OnTransfer | None = None,
 ) -> UploadResult:
     """Send ``payload``, and what is queued before it; what cannot be sent now is queued.
 
-    ``source`` is the file that a person knows the payload by. Ctrl-C queues as well. A payload that
+    ``source`` is the file that a person knows the payload by. ``on_transfer`` is told how far the
+    chunks of a large payload are, in figures. Ctrl-C queues as well. A payload that
     the hub refuses is not queued, except for a ``silent`` upload, whose refusal nobody would see.
     Raises :class:`LocalStorageFailed` where it could neither be sent nor queued.
     """
-    with prepared(payload, upload_type) as ready:
+    with opened(payload, upload_type) as ready:
         shipment = Shipment(
             product=product,
             type=upload_type,
@@ -117,7 +121,24 @@ def upload(
             organization_id=destination.organization_id,
         )
         try:
-            return _sent(destination, shipment, wait=wait, on_progress=on_progress)
+            with _client(destination) as client:
+                options = upload_options(client)
+                before = _drained(destination, client)
+                delivery = deliver(
+                    client,
+                    shipment,
+                    options,
+                    wait=wait,
+                    on_progress=on_progress,
+                    on_transfer=on_transfer,
+                )
+            return UploadResult(
+                state=delivery.state,
+                upload_id=delivery.upload_id,
+                run_id=delivery.run_id,
+                url=delivery.url,
+                sent_before=before,
+            )
         except (TransientError, RenewableError, HeldError, RefusedError) as error:
             failure: OdavlError = error
         except KeyboardInterrupt:
@@ -130,28 +151,15 @@ def upload(
         return UploadResult(state=state, error=failure, queued=True)
 
 
-def _sent(
-    destination: Destination, shipment: Shipment, *, wait: bool, on_progress: Progress | None
-) -> UploadResult:
+def _client(destination: Destination) -> HubClient:
     if destination.token is None:
         raise NotAuthenticated(
             f"Nobody is signed in to {destination.address}.", hint="Run: odavl login --token -"
         )
-    client = HubClient(
+    return HubClient(
         destination.address,
         token=destination.token,
         organization_id=destination.organization_id,
-    )
-    with client:
-        options = upload_options(client)
-        before = _drained(destination, client)
-        delivery = deliver(client, shipment, options, wait=wait, on_progress=on_progress)
-    return UploadResult(
-        state=delivery.state,
-        upload_id=delivery.upload_id,
-        run_id=delivery.run_id,
-        url=delivery.url,
-        sent_before=before,
     )
 
 
@@ -168,19 +176,21 @@ def _queue(
     destination: Destination, shipment: Shipment, error: OdavlError, source: Path | None
 ) -> None:
     queue = UploadQueue(destination.home)
-    item = _item(destination, shipment)
-    shown = source.absolute() if source else queue.blob_path(item)
-    moment = datetime.now(UTC) + timedelta(seconds=error.retry_after or PAUSES[0])
-    failed = with_failure(
-        item._replace(filePath=str(shown)),
-        error,
-        next_attempt_at=moment if error.retryable else None,
-    )
-    queue.add(failed, shipment.payload.body)
+    # The file may have changed since it was first read; what is queued is what it holds now.
+    with compressed(shipment.payload, shipment.type) as snapshot:
+        item = _item(destination, shipment, snapshot)
+        shown = source.absolute() if source else queue.blob_path(item)
+        moment = datetime.now(UTC) + timedelta(seconds=error.retry_after or PAUSES[0])
+        failed = with_failure(
+            item._replace(filePath=str(shown)),
+            error,
+            next_attempt_at=moment if error.retryable else None,
+        )
+        queue.add(failed, snapshot.body)
 
 
-def _item(destination: Destination, shipment: Shipment) -> QueuedUpload:
-    payload = shipment.payload
+def _item(destination: Destination, shipment: Shipment, snapshot: Payload) -> QueuedUpload:
+    is_same = snapshot.sha256 == shipment.payload.sha256
     return QueuedUpload(
         id=new_item_id(),
         product=shipment.product,
@@ -189,10 +199,10 @@ def _item(destination: Destination, shipment: Shipment) -> QueuedUpload:
         metadata=msgspec.to_builtins(shipment.metadata),
         hub=destination.address,
         organizationId=destination.organization_id,
-        idempotencyKey=shipment.idempotency_key,
-        encoding=payload.encoding,
-        size=payload.size,
-        bodySize=payload.body_size,
-        sha256=payload.sha256,
+        idempotencyKey=shipment.idempotency_key if is_same else uuid.uuid4().hex,
+        encoding=snapshot.encoding,
+        size=snapshot.size,
+        bodySize=snapshot.body_size,
+        sha256=snapshot.sha256,
         createdAt=timestamp(),
     )
