@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
 
@@ -16,6 +16,7 @@ from accounts.models import Membership, Organization, User
 from accounts.principal import Principal, principal_of_member
 from accounts.queries import membership_in
 from accounts.roles import is_at_least
+from odavl.wire.errors import HeldError, NotFound, RefusedError
 
 P = ParamSpec("P")
 
@@ -56,6 +57,25 @@ def organization_page(view: Page[P]) -> Callable[..., HttpResponseBase]:
         return view(member_request, *args, **kwargs)
 
     return guarded
+
+
+def member_page(view: Page[P]) -> Callable[..., HttpResponseBase]:
+    """:func:`organization_page` where coded errors become the pages for 400, 403 and 404."""
+
+    @wraps(view)
+    def answered(
+        request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(error.detail) from error
+        except HeldError as error:
+            raise PermissionDenied(error.detail) from error
+        except RefusedError as error:
+            raise BadRequest(error.detail) from error
+
+    return organization_page(answered)
 
 
 def require_role(least: str) -> Callable[[Page[P]], Callable[..., HttpResponseBase]]:

@@ -18,7 +18,7 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.page_access import OrganizationRequest, organization_page
 from accounts.principal import Principal
-from insight.listing import page_of
+from accounts.listing import page_of
 from insight.receiving import INGEST_JOB
 from jobs import actions, queries
 from jobs.models import UNFINISHED, Job, State

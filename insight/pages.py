@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -21,13 +18,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
+from accounts import listing
 from accounts.models import Project
-from accounts.page_access import OrganizationRequest, organization_page
-from insight import browsing, listing, queries
+from accounts.page_access import OrganizationRequest, member_page
+from insight import browsing, queries
 from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage
 from insight.services import MAX_REASON_LENGTH, triage_issues
-from odavl.wire.errors import HeldError, NotFound, RefusedError
 from storage.responses import stored_json
 
 PAGE_SIZE = 50
@@ -54,32 +51,8 @@ _SORTS = {
 assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
 
 
-P = ParamSpec("P")
-
-
-def _member_page(
-    view: Callable[Concatenate[OrganizationRequest, P], HttpResponseBase],
-) -> Callable[..., HttpResponseBase]:
-    """A member's page, where coded errors become the pages for 400, 403 and 404."""
-
-    @wraps(view)
-    def answered(
-        request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
-    ) -> HttpResponseBase:
-        try:
-            return view(request, *args, **kwargs)
-        except NotFound as error:
-            raise Http404(error.detail) from error
-        except HeldError as error:
-            raise PermissionDenied(error.detail) from error
-        except RefusedError as error:
-            raise BadRequest(error.detail) from error
-
-    return organization_page(answered)
-
-
 @require_safe
-@_member_page
+@member_page
 def project(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "project")
     stream = context["stream"]
@@ -96,7 +69,7 @@ def project(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 
 
 @require_safe
-@_member_page
+@member_page
 def runs(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "runs")
     if (stream := context["stream"]) is not None:
@@ -110,7 +83,7 @@ def runs(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 
 
 @require_safe
-@_member_page
+@member_page
 def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
     found = queries.run_of(request.organization, run_id)
     before = queries.previous_run(found)
@@ -133,7 +106,7 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 @require_safe
-@_member_page
+@member_page
 def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponseBase:
     """The run's document as it was sent."""
     found = queries.run_of(request.organization, run_id)
@@ -143,7 +116,7 @@ def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponseBase
 
 
 @require_safe
-@_member_page
+@member_page
 def issues(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "issues")
     if context["stream"] is not None:
@@ -159,7 +132,7 @@ def issues(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 
 
 @require_safe
-@_member_page
+@member_page
 def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
     found = queries.issue_of(request.organization, issue_id)
     stream = found.stream
@@ -175,7 +148,7 @@ def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
 
 
 @require_POST
-@_member_page
+@member_page
 def triage(request: OrganizationRequest, project_slug: str) -> HttpResponseBase:
     """What people decided about the issues they selected; back to where they were."""
     request.principal.require("insight:write")

@@ -20,6 +20,7 @@ urlpatterns += i18n_patterns(
     path("accounts/", include("allauth.account.urls")),
     path("", include("dashboard.urls")),
     path("<slug:organization_slug>/", include("insight.urls")),
+    path("<slug:organization_slug>/storage/", include("storage.urls")),
 )
 
 handler400 = "odavl_hub.api_errors.bad_request"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 from accounts.paging import decode_cursor, encode_cursor
@@ -35,7 +36,7 @@ def page_of(rows: QuerySet[RowT], *, order: Sequence[str], cursor: str, size: in
     if values is not None:
         try:
             wanted = wanted.filter(_behind(directed, values))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ValidationError):
             # A cursor of another sorting: its values are of other types.
             return page_of(rows, order=order, cursor="", size=size)
     found = list(wanted[: size + 1])
