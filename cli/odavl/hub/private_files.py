@@ -19,7 +19,10 @@ TEMPORARY_PREFIX = ".new-"
 
 
 def ensure_folder(folder: Path) -> None:
-    """``folder`` exists, is a folder of its own (no link to elsewhere) and is its owner's alone."""
+    """``folder`` exists, is a folder of its own (no link to elsewhere) and is its owner's alone.
+
+    Where others could look into it, its files are made their owner's as well.
+    """
     with _told(folder, "cannot be used"):
         folder.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         with contextlib.suppress(FileExistsError):
@@ -32,6 +35,9 @@ def ensure_folder(folder: Path) -> None:
             )
         if stat.S_IMODE(found.st_mode) != FOLDER_MODE:
             folder.chmod(FOLDER_MODE)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    tighten(entry)
 
 
 def write_private(path: Path, write: Callable[[IO[bytes]], None]) -> None:
