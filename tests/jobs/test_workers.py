@@ -23,6 +23,7 @@ from odavl_hub.embedded import EmbeddedRedis
 from tests.jobs.conftest import use_broker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.end_to_end]
+PROGRAM = Path(__file__).with_name("worker_process.py")
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def worker(tmp_path: Path, empty_queue: None) -> Iterator[psutil.Process]:
     yield from run_worker(tmp_path, settings.CELERY_BROKER_URL)
 
 
-def run_worker(folder: Path, broker: str) -> Iterator[psutil.Process]:
+def run_worker(folder: Path, broker: str, *queues: str) -> Iterator[psutil.Process]:
     parameters = connection.get_connection_params()
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "odavl_hub.settings",
@@ -52,11 +53,11 @@ def run_worker(folder: Path, broker: str) -> Iterator[psutil.Process]:
             f"/{parameters['dbname']}"
         ),
         "REDIS_URL": broker,
-        "PYTHONPATH": str(Path.cwd()),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
     }
-    with (folder / "worker.log").open("wb") as log:
+    with (folder / f"worker{'-'.join(queues)}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("worker_process.py")), str(folder)],
+            [sys.executable, str(PROGRAM), str(folder), *queues],
             env=environment,
             stdout=log,
             stderr=log,

@@ -1,4 +1,4 @@
-"""A real Celery worker with the job types of the tests: ``python worker_process.py FOLDER``.
+"""A real Celery worker with the job types of the tests: ``worker_process.py FOLDER [QUEUES]``.
 
 Handlers leave files in FOLDER, which is how a test sees what they did.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from jobs.claims import Claim  # noqa: E402 - after django.setup()
 from odavl_hub.supervisor import roles  # noqa: E402 - after django.setup()
 
 FOLDER = Path(sys.argv[1])
+QUEUES = sys.argv[2] if len(sys.argv) > 2 else "interactive,default,bulk"
+BULK_SECONDS = 0.2
 
 
 def touch(claim: Claim) -> None:
@@ -36,7 +39,13 @@ def sleep_forever(claim: Claim) -> None:
     signal.pause()
 
 
+def work_long(claim: Claim) -> None:
+    time.sleep(BULK_SECONDS)
+
+
 registry.register("test.touch", touch)
+registry.register("test.bulk", work_long, queue="bulk")
+registry.register("test.interactive", touch, queue="interactive")
 registry.register("test.poison", kill_the_worker)
 registry.register("test.sleep", sleep_forever, timeout=timedelta(seconds=1))
-roles.worker("test", "interactive,default,bulk", 1)
+roles.worker(QUEUES.replace(",", "-"), QUEUES, 1)
