@@ -230,6 +230,8 @@ def test_an_object_is_made_of_parts_that_come_in_any_order(store, expected):
     store.complete_multipart(expected, upload_id, parts)
     assert whole(store, expected) == first + second
     assert store.facts(expected).content_type in ("application/zip", "")
+    store.move(expected, target := new_key("kept"))
+    assert whole(store, target) == first + second
 
 
 def test_a_signed_part_has_its_size(store, expected):

@@ -35,9 +35,9 @@ PIPELINE = {
     "bulk": "",
     "s3api": "s3_acl = no\nlocation = us-east-1\ncheck_bucket_owner = no",
     "tempauth": "user_test_{user} = {secret} .admin",
+    "copy": "",
     "slo": "",
     "dlo": "",
-    "copy": "",
 }
 
 
