@@ -11,6 +11,7 @@ ROOMS = ("accounts", "dashboard", "insight", "jobs", "odavl_hub", "storage", "up
 ALLOWED = {
     "accounts/idempotency.py": "old records are dropped whoever wrote them",
     "accounts/scoping.py": "the definition",
+    "insight/giving_up.py": "rows of one run whose job was given up, or is taken up again",
     "insight/ingest.py": "rows of one run, in a worker that was handed the run",
     "insight/receiving.py": "a worker that was handed the run",
     "insight/services.py": "issues that were found within their organization",
