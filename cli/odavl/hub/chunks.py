@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,6 @@ from odavl.hub.retry import ONCE, RetryPolicy
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
 from odavl.wire import limits
-from odavl.wire.encoding import gzip_compress
 from odavl.wire.envelope import UploadOptions
 from odavl.wire.errors import (
     NotFound,
@@ -199,43 +199,50 @@ class _Sending:
     def send(self, missing: set[str]) -> None:
         """Send the chunks of these names; raises the first failure, once all threads are done."""
         try:
-            for chunk, data in self._whole.bytes_of(missing):
-                self._slots.acquire()
-                if self._failures:
-                    self._slots.release()
-                    break
-                arguments = (chunk, data)
+            chunks = self._whole.bytes_of(missing)
+            # The slot first: a chunk that waited for one would be one more in memory.
+            while self._free() and (taken := next(chunks, None)) is not None:
                 # As daemons they do not keep a command that was interrupted.
-                threading.Thread(target=self._work, args=arguments, daemon=True).start()
-            for _ in range(self._count):
+                threading.Thread(target=self._work, args=(list(taken),), daemon=True).start()
+                del taken
+            # One slot is ours by now; the others come free as their chunks are through.
+            for _ in range(self._count - 1):
                 self._slots.acquire()
         finally:
             self._stopped.set()
         if self._failures:
             raise self._failures[0]
 
-    def _work(self, chunk: Chunk, data: bytes) -> None:
+    def _free(self) -> bool:
+        """Wait for a slot and take it; False where a chunk has failed."""
+        self._slots.acquire()
+        return not self._failures
+
+    def _work(self, taken: list[Chunk | bytes]) -> None:
         try:
-            self._put(chunk, data)
+            self._put(taken)
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
             self._failures.append(error)
             self._stopped.set()
         finally:
             self._slots.release()
 
-    def _put(self, chunk: Chunk, data: bytes) -> None:
-        body, encoding = self._encoded(data)
+    def _put(self, taken: list[Any]) -> None:
+        """Send ``[chunk, bytes]``, out of which the bytes are taken: nobody else holds them."""
+        body, encoding = self._encoded(taken.pop())
+        (chunk,) = taken
+        body_size = body.seek(0, io.SEEK_END)
         headers = {**self._whole.headers(), "Content-Type": "application/octet-stream"}
         if encoding:
             headers["Content-Encoding"] = encoding
         call = Call(
             method="PUT",
             path=f"/upload/{self._whole.shipment.product}/{self._upload_id}/chunks/{chunk.sha256}",
-            body=_Stoppable(body, self._stopped),
-            body_size=len(body),
+            body=body,
+            body_size=body_size,
             headers=headers,
             on_sent=lambda sent: self._whole.meter.note(
-                chunk.sha256, chunk.size * sent // max(len(body), 1)
+                chunk.sha256, chunk.size * sent // max(body_size, 1)
             ),
         )
         self._send_patiently(call, chunk)
@@ -258,15 +265,21 @@ class _Sending:
                 raise TransientError("The transfer has stopped.")
             attempt += 1
 
-    def _encoded(self, data: bytes) -> tuple[bytes, str]:
+    def _encoded(self, data: bytes) -> tuple[_Stoppable, str]:
         """As it crosses the wire. What does not become smaller is sent as it is."""
         shipment, options = self._whole.shipment, self._whole.options
         if GZIP not in options.encodings or shipment.type in ALREADY_COMPRESSED:
-            return data, ""
+            return _Stoppable(data, self._stopped), ""
         probe = data[:_PROBE_SIZE]
         if len(zlib.compress(probe, 1)) >= _WORTH_IT * len(probe):
-            return data, ""
-        return gzip_compress(data), GZIP
+            return _Stoppable(data, self._stopped), ""
+        body = _Stoppable(b"", self._stopped)
+        compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        with memoryview(data) as view:
+            for at in range(0, len(data), _PROBE_SIZE):
+                body.write(compressor.compress(view[at : at + _PROBE_SIZE]))
+        body.write(compressor.flush())
+        return body, GZIP
 
 
 class _Stoppable(io.BytesIO):
