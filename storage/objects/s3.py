@@ -238,6 +238,7 @@ class S3Store:
                     )
                 for piece in answer["Body"].iter_chunks(PIECE_SIZE):
                     start += len(piece)
+                    attempts = 0
                     yield piece
             except (BotoCoreError, HTTPClientError, OSError) as error:
                 attempts += 1
