@@ -49,6 +49,7 @@ class Hub:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._stops = 0
+        self._services: list[Service] = []
         self._wake_reading, self._wake_writing = os.pipe()
 
     def run(self) -> None:
@@ -70,6 +71,8 @@ class Hub:
             say("hub: stopping")
         finally:
             self._stop(tree)
+            for service in self._services:
+                service.clean_up()
             undertaker.dismiss()
             os.close(lock)
 
@@ -96,7 +99,8 @@ class Hub:
         os.environ["ODAVL_DATA"] = str(self._configuration.data)
         os.environ["PORT"] = str(self._configuration.port)
         started = []
-        for service in embedded_services(self._configuration):
+        self._services = embedded_services(self._configuration)
+        for service in self._services:
             service.prepare()
             started.append((service, tree.add(_child_of(service))))
             os.environ[address_variable(service)] = service.url
