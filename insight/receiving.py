@@ -39,6 +39,7 @@ class InsightHandler:
         if document is not None and is_small and is_next(run):
             ingest(run, document)
             return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
+        run.save()
         upload.save(update_fields=["run_id", "url"])
         job = enqueue(
             organization=upload.organization,
