@@ -98,10 +98,16 @@ def measure(work: Callable[[], object], *, runs: int = 5, warm_up: int = 1) -> F
     return Figure(tuple(_timed(work) for _ in range(runs)))
 
 
-def measure_each(works: Iterable[Callable[[], object]]) -> Figure:
-    """Wall time of works that can be done only once each; the first is the warm-up."""
-    _, *values = [_timed(work) for work in works]
-    return Figure(tuple(values))
+def measure_each(works: Iterable[Callable[[], object]], *, rest: float = 0) -> Figure:
+    """Wall time of works that can be done only once each, ``rest`` seconds apart.
+
+    The first is the warm-up.
+    """
+    values = []
+    for work in works:
+        values.append(_timed(work))
+        time.sleep(rest)
+    return Figure(tuple(values[1:]))
 
 
 def _timed(work: Callable[[], object]) -> float:

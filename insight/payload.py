@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from odavl.wire import limits
-from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Tool
+from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Severity, Tool
 from odavl.wire.encoding import VISIBLE_NUL, decode_json, decode_part, pointer_token
 from odavl.wire.errors import FieldError, InvalidPayload
 
@@ -40,6 +40,16 @@ class Outline(Header, kw_only=True, rename="camel"):
     diagnostics: dict[str, msgspec.Raw]
 
 
+class Sighting(msgspec.Struct, kw_only=True, gc=False):
+    """The part of a finding that tells whether it is known; the rest is not decoded for it."""
+
+    severity: Severity
+    source: str = ""
+    code: str = ""
+    fingerprint: str = ""
+    suppressed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """The findings of one file. ``path`` is clean; ``raw`` is the JSON array as it was sent."""
@@ -53,11 +63,19 @@ class File:
         """The findings, with control characters made visible."""
         return self._visible(decode_part(self.raw, _FINDINGS, self._pointer))
 
+    def sightings(self) -> list[Sighting]:
+        """The findings' keys. Their other fields are not looked at, and so not checked either."""
+        return decode_part(self.raw, _SIGHTINGS, self._pointer)
+
+    def parts(self) -> list[msgspec.Raw]:
+        """The findings one by one, as they were sent."""
+        return decode_part(self.raw, _PARTS, self._pointer)
+
     def selected(self, places: Iterable[int]) -> list[Diagnostic]:
         """Only those at ``places`` in the list, without decoding the others."""
-        raw = decode_part(self.raw, _RAW_FINDINGS, self._pointer)
+        parts = self.parts()
         return self._visible(
-            [decode_part(raw[at], _FINDING, f"{self._pointer}/{at}") for at in places]
+            [decode_part(parts[at], _FINDING, f"{self._pointer}/{at}") for at in places]
         )
 
     @property
@@ -137,5 +155,6 @@ def _make_visible(diagnostic: Diagnostic) -> None:
 
 _OUTLINE = msgspec.json.Decoder(Outline)
 _FINDINGS = msgspec.json.Decoder(list[Diagnostic])
-_RAW_FINDINGS = msgspec.json.Decoder(list[msgspec.Raw])
+_SIGHTINGS = msgspec.json.Decoder(list[Sighting])
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _FINDING = msgspec.json.Decoder(Diagnostic)

@@ -34,6 +34,7 @@ from insight.rows import (
     Tally,
     details,
     keyed,
+    keys_of,
     selected_details,
 )
 
@@ -155,8 +156,8 @@ class Tracker:
         ordinal = 0
         for file in self._document.files():
             self._starts.append(ordinal)
-            keys = keyed(file, self._source, tally)
-            for at, (key, _) in enumerate(keys, ordinal):
+            keys = keys_of(file, self._source, tally)
+            for at, key in enumerate(keys, ordinal):
                 yield f"{at}{FIELD}{key}"
             ordinal += len(keys)
 
