@@ -127,7 +127,11 @@ def make_key(folder: Path, url: str) -> str:
 
 
 def send(client: httpx.Client, compressed: bytes, **metadata: Any) -> str:
-    """Upload one analysis document and wait until its run can be read; the run's id."""
+    """Upload one analysis document, as the command line does, and wait until its run can be read.
+
+    The run's id.
+    """
+    metadata.setdefault("branch", "main")
     header = urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
     answer = client.post(
         "/upload/insight",

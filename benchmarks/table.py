@@ -91,11 +91,17 @@ class Table:
         )
 
 
-def measure(work: Callable[[], object], *, runs: int = 5, warm_up: int = 1) -> Figure:
-    """Wall time of ``work``, after a warm-up."""
+def measure(
+    work: Callable[[], object], *, runs: int = 5, warm_up: int = 1, rest: float = 0
+) -> Figure:
+    """Wall time of ``work``, after a warm-up; runs are ``rest`` seconds apart."""
     for _ in range(warm_up):
         work()
-    return Figure(tuple(_timed(work) for _ in range(runs)))
+    values = []
+    for _ in range(runs):
+        time.sleep(rest)
+        values.append(_timed(work))
+    return Figure(tuple(values))
 
 
 def measure_each(works: Iterable[Callable[[], object]], *, rest: float = 0) -> Figure:

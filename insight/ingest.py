@@ -48,6 +48,8 @@ def receive_run(*, upload: Upload, branch: str | None) -> Run:
 
 def is_next(run: Run) -> bool:
     """Whether every earlier run of the stream is in."""
+    if run.sequence == 1:
+        return True
     earlier = Run.objects.belonging_to(stream=run.stream).filter(
         sequence__lt=run.sequence, state=RunState.QUEUED
     )
@@ -113,13 +115,13 @@ def ingest(run: Run, document: Document) -> None:
     header = document.header
     tracker = Tracker(run, document, source_of(upload.type, header))
     try:
-        if Issue.objects.belonging_to(stream=run.stream).exists():
+        if run.sequence == 1:
+            tally, difference = tracker.take_first()
+            scope = _scope(upload, header, tally)
+        else:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
             difference = tracker.take_difference(_reach(scope))
-        else:
-            tally, difference = tracker.take_first()
-            scope = _scope(upload, header, tally)
     except IntegrityError as error:
         # Two files of one document whose findings were given identities that collide on purpose.
         raise InvalidPayload(
