@@ -50,7 +50,7 @@ def test_one_wish_that_arrives_twice_is_still_an_orderly_stop(start_hub):
     hub.send(signal.SIGTERM)
     hub.send(signal.SIGTERM)
 
-    said, _ = hub.process.communicate(timeout=60)
+    _, said = hub.process.communicate(timeout=60)
     assert hub.process.returncode == 0
     assert "hub: stopping" in said
     assert "killing it" not in said
