@@ -48,11 +48,11 @@ def test_one_wish_that_arrives_twice_is_still_an_orderly_stop(start_hub):
     hub.wait_until_serving()
 
     hub.send(signal.SIGTERM)
+    assert hub.process.stderr.readline() == "hub: stopping\n"
     hub.send(signal.SIGTERM)
 
     _, said = hub.process.communicate(timeout=60)
     assert hub.process.returncode == 0
-    assert "hub: stopping" in said
     assert "killing it" not in said
 
 
