@@ -7,11 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import ingest, reading, starting
+from benchmarks import ingest, reading, small_uploads, starting
 from benchmarks.hub import running_hub
 from benchmarks.table import Table
 
-PARTS = {"starting": starting.run, "ingest": ingest.run, "reading": reading.run}
+PARTS = {
+    "starting": starting.run,
+    "ingest": ingest.run,
+    "small": small_uploads.run,
+    "reading": reading.run,
+}
 
 
 def main() -> int:
@@ -28,11 +33,13 @@ def main() -> int:
     options = parser.parse_args()
     options.corpus.mkdir(parents=True, exist_ok=True)
     table = Table()
-    with tempfile.TemporaryDirectory(prefix="odavl-bench-", ignore_cleanup_errors=True) as folder:
-        with running_hub(Path(folder) / "hub") as hub:
-            for name in options.parts or PARTS:
-                sys.stderr.write(f"{name}\n")
-                PARTS[name](table, hub, options.corpus)
+    with (
+        tempfile.TemporaryDirectory(prefix="odavl-bench-", ignore_cleanup_errors=True) as folder,
+        running_hub(Path(folder) / "hub") as hub,
+    ):
+        for name in options.parts or PARTS:
+            sys.stderr.write(f"{name}\n")
+            PARTS[name](table, hub, options.corpus)
     sys.stdout.write(f"{table}\n")
     return 0 if all(row.met for row in table.rows) else 1
 

@@ -11,15 +11,15 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from odavl.wire.encoding import gzip_compress
 
+from odavl.wire.encoding import gzip_compress
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -54,12 +54,12 @@ def running_hub(folder: Path) -> Iterator[RunningHub]:
     """Start PostgreSQL and Redis, then the hub on them; all of it ends with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
-    with _service(EmbeddedPostgres(folder), folder) as database_url:
-        with _service(EmbeddedRedis(folder), folder) as redis_url:
-            environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-            with started_hub(folder, environment) as (process, url):
-                key = make_key(folder, url)
-                yield RunningHub(url, database_url, key, folder, process)
+    with ExitStack() as stack:
+        database_url = stack.enter_context(_service(EmbeddedPostgres(folder), folder))
+        redis_url = stack.enter_context(_service(EmbeddedRedis(folder), folder))
+        environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        process, url = stack.enter_context(started_hub(folder, environment))
+        yield RunningHub(url, database_url, make_key(folder, url), folder, process)
 
 
 @contextmanager
@@ -127,7 +127,11 @@ def make_key(folder: Path, url: str) -> str:
 
 
 def send(client: httpx.Client, compressed: bytes, **metadata: Any) -> str:
-    """Upload one analysis document and wait until its run can be read; the run's id."""
+    """Upload one analysis document, as the command line does, and wait until its run can be read.
+
+    The run's id.
+    """
+    metadata.setdefault("branch", "main")
     header = urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
     answer = client.post(
         "/upload/insight",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 from types import TracebackType
+from typing import Self
 
 import psycopg2
+
 from odavl.wire.analysis import ANALYSIS_DECODER, AnalysisResults
 
 _TABLE = """
@@ -31,7 +33,7 @@ class Limits:
         self._connection = psycopg2.connect(database_url)
         self._cursor = self._connection.cursor()
 
-    def __enter__(self) -> Limits:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

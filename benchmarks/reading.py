@@ -14,7 +14,7 @@ import msgspec
 
 from benchmarks.corpus import drifted, results_of_size
 from benchmarks.hub import RunningHub, compressed, send
-from benchmarks.table import Row, Table, measure
+from benchmarks.table import Figure, Row, Table, measure
 
 _LISTS = {
     "first page": "",
@@ -39,8 +39,9 @@ def run(table: Table, hub: RunningHub, corpus: Path) -> None:
         _diff(table, client, before, after)
         _lists(table, client)
         _deep_page(table, client)
-        with signed_in(hub) as browser:
-            _pages(table, browser, after)
+        browser = signed_in(hub)
+        _pages(table, browser, after)
+        browser.close()
 
 
 def _diff(table: Table, client: httpx.Client, before: str, after: str) -> None:
@@ -78,9 +79,8 @@ def _pages(table: Table, browser: httpx.Client, run_id: str) -> None:
         "issues, searched": "/en/home/projects/reading/issues/?text=zzqq",
     }.items():
         figure = measure(_getter(browser, path), runs=20)
-        slowest = sorted(figure.values)[-2]
-        limit_name = f"page: {name} (p95 {slowest * 1000:.0f} ms)"
-        table.add(Row(limit_name, figure, "p95 ≤ 100 ms", 0.100))
+        slowest = Figure((sorted(figure.values)[-2],))
+        table.add(Row(f"page: {name}, p95 of 20", slowest, "≤ 100 ms", 0.100))
 
 
 def signed_in(hub: RunningHub) -> httpx.Client:

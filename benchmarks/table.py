@@ -91,17 +91,29 @@ class Table:
         )
 
 
-def measure(work: Callable[[], object], *, runs: int = 5, warm_up: int = 1) -> Figure:
-    """Wall time of ``work``, after a warm-up."""
+def measure(
+    work: Callable[[], object], *, runs: int = 5, warm_up: int = 1, rest: float = 0
+) -> Figure:
+    """Wall time of ``work``, after a warm-up; runs are ``rest`` seconds apart."""
     for _ in range(warm_up):
         work()
-    return Figure(tuple(_timed(work) for _ in range(runs)))
-
-
-def measure_each(works: Iterable[Callable[[], object]]) -> Figure:
-    """Wall time of works that can be done only once each; the first is the warm-up."""
-    _, *values = [_timed(work) for work in works]
+    values = []
+    for _ in range(runs):
+        time.sleep(rest)
+        values.append(_timed(work))
     return Figure(tuple(values))
+
+
+def measure_each(works: Iterable[Callable[[], object]], *, rest: float = 0) -> Figure:
+    """Wall time of works that can be done only once each, ``rest`` seconds apart.
+
+    The first is the warm-up.
+    """
+    values = []
+    for work in works:
+        values.append(_timed(work))
+        time.sleep(rest)
+    return Figure(tuple(values[1:]))
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -161,7 +161,8 @@ class IssuesView(APIView):
         stream = queries.stream_of(project, request.query_params.get("branch"))
         if stream is None:
             return Response(wire.IssuePage(items=[], total=0))
-        return _issue_page(request, queries.issues_of(stream, wanted), SORTS[wanted.sort])
+        issues = queries.issues_of(stream, wanted)
+        return _issue_page(request, issues, SORTS[wanted.sort], searched=bool(wanted.text))
 
 
 class IssueView(APIView):
@@ -231,13 +232,21 @@ def _check_visible(principal: Principal, stream: Stream) -> None:
         raise NotFound("There is nothing at this address.")
 
 
-def _issue_page(request: Request, issues: QuerySet[Issue], order: tuple[str, ...]) -> Response:
-    # Counted on the first page only: a reader who goes on has seen the number.
-    first = not ({"cursor", "offset"} & request.query_params.keys())
-    count = queries.bounded_count(issues) if first else None
+def _issue_page(
+    request: Request, issues: QuerySet[Issue], order: tuple[str, ...], *, searched: bool = False
+) -> Response:
+    """One page; its ``total`` where that costs less than the page itself.
+
+    On the first page only, as a reader who goes on has seen it, and not for a text that many
+    messages hold, which would be looked for in all the others as well.
+    """
     rows = issues.select_related("stream__project__organization")
     response = paginate(request, rows, order=order, show=show.issue_summary)
-    if count is not None and count <= queries.COUNT_LIMIT:
+    if {"cursor", "offset"} & request.query_params.keys():
+        return response
+    if "next" not in response.data:
+        response.data["total"] = len(response.data["items"])
+    elif not searched and (count := queries.bounded_count(issues)) <= queries.COUNT_LIMIT:
         response.data["total"] = count
     return response
 

@@ -35,24 +35,23 @@ from uploads.models import Upload, UploadState
 
 
 def receive_run(*, upload: Upload, branch: str | None) -> Run:
-    """The run's row, next in its stream. The stream's row stays locked until the commit.
+    """A run, not saved yet, next in its stream; the stream's row stays locked until the commit.
 
     Without a ``branch`` the run belongs to the project's default one.
     """
-    stream = _locked_stream(upload.project, branch or upload.project.default_branch)
-    stream.last_sequence += 1
-    stream.save(update_fields=["last_sequence"])
-    run: Run = Run.across_organizations.create(
+    stream = _next_in_stream(upload.project, branch or upload.project.default_branch)
+    return Run(
         organization_id=upload.organization_id,
         stream=stream,
         upload=upload,
         sequence=stream.last_sequence,
     )
-    return run
 
 
 def is_next(run: Run) -> bool:
     """Whether every earlier run of the stream is in."""
+    if run.sequence == 1:
+        return True
     earlier = Run.objects.belonging_to(stream=run.stream).filter(
         sequence__lt=run.sequence, state=RunState.QUEUED
     )
@@ -97,6 +96,10 @@ def _ingest_or_fail(run: Run, *, wanted: bool, watch: Watch) -> None:
             ingest(run, open_document(run.upload), watch=watch)
     except RefusedError as error:
         _fail(run, msgspec.to_builtins(problem_of(error)))
+    else:
+        Upload.across_organizations.filter(pk=run.upload_id).update(
+            state=UploadState.COMPLETED, finished_at=run.finished_at
+        )
 
 
 def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
@@ -114,20 +117,18 @@ def ingest(run: Run, document: Document, *, watch: Watch | None = None) -> None:
     """
     upload = run.upload
     header = document.header
-    known = Issue.objects.belonging_to(stream=run.stream).exists()
     if watch is not None:
-        document = WatchedDocument(
-            document, size=upload.stored.size, walks=2 if known else 1, watch=watch
-        )
+        walks = 1 if run.sequence == 1 else 2
+        document = WatchedDocument(document, size=upload.stored.size, walks=walks, watch=watch)
     tracker = Tracker(run, document, source_of(upload.type, header))
     try:
-        if known:
+        if run.sequence == 1:
+            tally, difference = tracker.take_first()
+            scope = _scope(upload, header, tally)
+        else:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
             difference = tracker.take_difference(_reach(scope))
-        else:
-            tally, difference = tracker.take_first()
-            scope = _scope(upload, header, tally)
     except IntegrityError as error:
         # Two files of one document whose findings were given identities that collide on purpose.
         raise InvalidPayload(
@@ -138,21 +139,35 @@ def ingest(run: Run, document: Document, *, watch: Watch | None = None) -> None:
     _finish(run, scope, tally, difference)
 
 
-def _locked_stream(project: Project, branch: str) -> Stream:
+def _next_in_stream(project: Project, branch: str) -> Stream:
+    """The branch's stream with its row locked and one run more."""
     if len(branch) > MAX_BRANCH_LENGTH:
         raise InvalidPayload(
             f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
             errors=(FieldError("/git/branch", "too_long", "Too long."),),
         )
-    streams = Stream.objects.belonging_to(project=project).select_for_update()
-    branch = visible(branch)
-    stream: Stream | None = streams.filter(branch=branch).first()
+    stream = _counted_up(project, visible(branch))
     if stream is None:
-        # Two first uploads of a branch may race: the constraint decides, both lock the winner.
-        new = Stream(organization_id=project.organization_id, project=project, branch=branch)
+        # Two first uploads of a branch may race: the constraint decides, both count up the winner.
+        new = Stream(
+            organization_id=project.organization_id, project=project, branch=visible(branch)
+        )
         Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
-        stream = streams.get(branch=branch)
+        stream = _counted_up(project, visible(branch))
+        assert stream is not None  # noqa: S101 - streams are deleted only with their project, which we hold
+    stream.project = project
     return stream
+
+
+def _counted_up(project: Project, branch: str) -> Stream | None:
+    # One statement takes the lock, counts and reads; None where there is no such stream yet.
+    rows = Stream.across_organizations.raw(
+        "UPDATE insight_stream SET last_sequence = last_sequence + 1"
+        " WHERE project_id = %s AND branch = %s RETURNING *",
+        [project.pk, branch],
+    )
+    found: list[Stream] = list(rows)
+    return found[0] if found else None
 
 
 def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
@@ -202,9 +217,6 @@ def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> Non
     run.open_by_severity = _unresolved(run)
     run.open_total = sum(run.open_by_severity.values())
     run.save()
-    Upload.across_organizations.filter(pk=run.upload_id).update(
-        state=UploadState.COMPLETED, finished_at=run.finished_at
-    )
 
 
 def _unresolved(run: Run) -> dict[str, int]:

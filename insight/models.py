@@ -118,15 +118,21 @@ class Issue(OrganizationScoped):
     ORGANIZATION_LOOKUP = "stream__organization"
 
     id = models.BigAutoField(primary_key=True)
+    # No constraint in the database: it would look up the stream once for each of a million rows,
+    # and rows come only from the tracker, which holds the stream's row while it inserts.
     stream = models.ForeignKey(
-        Stream, on_delete=models.CASCADE, related_name="issues", db_index=False
+        Stream,
+        on_delete=models.CASCADE,
+        related_name="issues",
+        db_index=False,
+        db_constraint=False,
     )
     identity = models.UUIDField(editable=False)
     """128 bits of fingerprint and path together: what is looked for first."""
     fingerprint = models.UUIDField(editable=False)
     """What the finding is, wherever its file lies: what is looked for second."""
     content = models.IntegerField(editable=False)
-    """CRC-32 (signed) of everything below that a run may change without making a new issue."""
+    """CRC-32 (signed) of the finding as it was sent: another one means that something changed."""
     severity = models.SmallIntegerField(choices=Severity)
     line = models.IntegerField()
     column = models.IntegerField()

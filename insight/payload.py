@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 
 from odavl.wire import limits
-from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Tool
-from odavl.wire.encoding import VISIBLE_NUL, decode_json
+from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Severity, Tool
+from odavl.wire.encoding import VISIBLE_NUL, decode_json, decode_part, pointer_token
 from odavl.wire.errors import FieldError, InvalidPayload
 
 CONTROL_ESCAPE = b"\\u00"
@@ -40,6 +40,16 @@ class Outline(Header, kw_only=True, rename="camel"):
     diagnostics: dict[str, msgspec.Raw]
 
 
+class Sighting(msgspec.Struct, kw_only=True, gc=False):
+    """The part of a finding that tells whether it is known; the rest is not decoded for it."""
+
+    severity: Severity
+    source: str = ""
+    code: str = ""
+    fingerprint: str = ""
+    suppressed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """The findings of one file. ``path`` is clean; ``raw`` is the JSON array as it was sent."""
@@ -51,12 +61,26 @@ class File:
 
     def diagnostics(self) -> list[Diagnostic]:
         """The findings, with control characters made visible."""
-        return self._visible(_decoded(self, self.raw, _FINDINGS))
+        return self._visible(decode_part(self.raw, _FINDINGS, self._pointer))
+
+    def sightings(self) -> list[Sighting]:
+        """The findings' keys. Their other fields are not looked at, and so not checked either."""
+        return decode_part(self.raw, _SIGHTINGS, self._pointer)
+
+    def parts(self) -> list[msgspec.Raw]:
+        """The findings one by one, as they were sent."""
+        return decode_part(self.raw, _PARTS, self._pointer)
 
     def selected(self, places: Iterable[int]) -> list[Diagnostic]:
         """Only those at ``places`` in the list, without decoding the others."""
-        raw = _decoded(self, self.raw, _RAW_FINDINGS)
-        return self._visible([_decoded(self, raw[place], _FINDING) for place in places])
+        parts = self.parts()
+        return self._visible(
+            [decode_part(parts[at], _FINDING, f"{self._pointer}/{at}") for at in places]
+        )
+
+    @property
+    def _pointer(self) -> str:
+        return f"/diagnostics/{pointer_token(self.path)}"
 
     def _visible(self, found: list[Diagnostic]) -> list[Diagnostic]:
         if self.has_control_characters and CONTROL_ESCAPE in bytes(self.raw):
@@ -90,24 +114,6 @@ class ResidentDocument:
             yield File(clean_path(path), raw, self._has_control_characters)
 
 
-T = TypeVar("T")
-
-
-def _decoded(file: File, raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
-    """A part of one file's findings; an error points into the whole document."""
-    try:
-        return decode_json(raw, decoder)
-    except InvalidPayload as error:
-        prefix = f"/diagnostics/{_pointer_token(file.path)}"
-        raise InvalidPayload(
-            error.detail,
-            errors=tuple(
-                FieldError(prefix + place.pointer, place.code, place.detail)
-                for place in error.errors
-            ),
-        ) from error
-
-
 def clean_path(path: str) -> str:
     """``path`` as it is kept: relative, with ``/``, without ``.`` steps.
 
@@ -123,7 +129,7 @@ def clean_path(path: str) -> str:
             f"have at most {limits.MAX_PATH_LENGTH} characters.",
             errors=(
                 FieldError(
-                    f"/diagnostics/{_pointer_token(path[:200])}",
+                    f"/diagnostics/{pointer_token(path[:200])}",
                     "invalid_path",
                     "Not a path inside.",
                 ),
@@ -134,10 +140,6 @@ def clean_path(path: str) -> str:
 
 def _is_drive(part: str) -> bool:
     return part[1:] == ":" and part[0].isalpha()
-
-
-def _pointer_token(text: str) -> str:
-    return text.replace("~", "~0").replace("/", "~1")
 
 
 _TEXTS = ("message", "source", "code", "fingerprint", "snippet", "fix", "url")
@@ -153,5 +155,6 @@ def _make_visible(diagnostic: Diagnostic) -> None:
 
 _OUTLINE = msgspec.json.Decoder(Outline)
 _FINDINGS = msgspec.json.Decoder(list[Diagnostic])
-_RAW_FINDINGS = msgspec.json.Decoder(list[msgspec.Raw])
+_SIGHTINGS = msgspec.json.Decoder(list[Sighting])
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _FINDING = msgspec.json.Decoder(Diagnostic)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import connection
+
 from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
 from insight.giving_up import CANCELLED, abandon, refusal, requeue
@@ -21,6 +23,7 @@ from uploads.contents import Content
 from uploads.models import Upload
 
 INGEST_JOB = "insight.ingest"
+_MANY_NEW = 20_000
 
 
 class InsightHandler:
@@ -42,6 +45,7 @@ class InsightHandler:
         if document is not None and is_small and is_next(run):
             ingest(run, document)
             return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
+        run.save()
         upload.save(update_fields=["run_id", "url"])
         job = enqueue(
             organization=upload.organization,
@@ -62,9 +66,13 @@ def run_ingest_job(claim: Claim) -> None:
     """
     run = Run.across_organizations.get(pk=claim.payload["runId"])
     ingest_through(run, guard=claim.guard, watch=claim.note)
-    run.refresh_from_db(fields=["state", "problem"])
+    run.refresh_from_db(fields=["state", "problem", "new_count"])
     if run.state == RunState.FAILED:
         raise refusal(run)
+    if run.new_count > _MANY_NEW:
+        # Autovacuum comes within a minute; until then lists are planned for a small table.
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE insight_issue")
 
 
 def give_up(job: Job) -> None:

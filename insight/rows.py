@@ -6,15 +6,17 @@ This is the innermost loop of the hub, run once for every finding of every uploa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
+import msgspec
+
 from insight.copying import FIELD, NULL
 from insight.models import Severity
-from insight.payload import File
+from insight.payload import File, Sighting
 from odavl.engines.insight.fingerprints import FINGERPRINT_LENGTH, assign_fingerprints
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
@@ -50,36 +52,63 @@ class Tally:
     detectors: Counter[str] = field(default_factory=Counter)
 
 
-class Keyed(NamedTuple):
-    """A finding and :data:`KEY_COLUMNS`' fields behind the ordinal, already joined."""
+def keys_of(file: File, source: Source, tally: Tally) -> list[str]:
+    """:data:`KEY_COLUMNS`' fields behind the ordinal, for each finding of one file.
 
-    key: str
-    diagnostic: Diagnostic
+    Only what recognises a finding is decoded. Whether the rest fits its schema is found out when
+    it differs from what is known, and so was checked before.
+    """
+    sightings = file.sightings()
+    if not all(sighting.fingerprint for sighting in sightings):
+        return [key for key, _ in keyed(file, source, tally)]
+    parts = file.parts()
+    _name_sources(sightings, source)
+    _count(sightings, tally)
+    suspects = [
+        at
+        for at, (sighting, part) in enumerate(zip(sightings, parts, strict=True))
+        if len(part) > _SURELY_SHORT
+        or len(sighting.code) > limits.MAX_RULE_LENGTH
+        or len(sighting.source) > limits.MAX_DETECTOR_LENGTH
+    ]
+    if suspects:
+        tally.trimmed += sum(map(is_long, file.selected(suspects)))
+    return _keys(file, sightings, parts)
 
 
-def keyed(file: File, source: Source, tally: Tally) -> list[Keyed]:
-    """The findings of one file in the document's order, each under an identity of its own."""
+def keyed(file: File, source: Source, tally: Tally) -> list[tuple[str, Diagnostic]]:
+    """Each finding of one file with its fields for :data:`KEY_COLUMNS` behind the ordinal."""
     found = file.diagnostics()
     _name_sources(found, source)
     if not all(diagnostic.fingerprint for diagnostic in found):
         assign_fingerprints({file.path: found}, lambda _path: None)
-    path_number = _digest_number(file.path)
-    for diagnostic in found:
-        trim(diagnostic, tally)
     _count(found, tally)
+    for diagnostic in found:
+        if is_long(diagnostic):
+            tally.trimmed += 1
+            trim(diagnostic)
+    return list(zip(_keys(file, found, file.parts()), found, strict=True))
+
+
+def _keys(
+    file: File, found: Sequence[Sighting | Diagnostic], parts: list[msgspec.Raw]
+) -> list[str]:
+    """Identity, fingerprint and content of each.
+
+    The content is the checksum of what was sent: it changes when anything does that is shown.
+    """
+    path_number = _digest_number(file.path)
+    numbers = _fingerprints(found)
     return [
-        Keyed(
-            f"{number ^ path_number:032x}{FIELD}{number:032x}{FIELD}{_content_of(diagnostic)}",
-            diagnostic,
-        )
-        for diagnostic, number in zip(found, _fingerprints(found), strict=True)
+        f"{number ^ path_number:032x}{FIELD}{number:032x}{FIELD}{crc32(part) - _SIGN}"
+        for number, part in zip(numbers, parts, strict=True)
     ]
 
 
-def _count(found: list[Diagnostic], tally: Tally) -> None:
+def _count(found: Sequence[Sighting | Diagnostic], tally: Tally) -> None:
     tally.findings += len(found)
-    tally.detectors.update([diagnostic.source for diagnostic in found])
-    severities = [diagnostic.severity for diagnostic in found if not diagnostic.suppressed]
+    tally.detectors.update([each.source for each in found])
+    severities = [each.severity for each in found if not each.suppressed]
     tally.severities.update(severities)
     tally.suppressed += len(found) - len(severities)
 
@@ -111,38 +140,28 @@ def selected_details(file: File, source: Source, positions: Iterable[int]) -> It
     """The fields for :data:`DETAIL_COLUMNS` of the findings at these places in the file's list."""
     for diagnostic in file.selected(positions):
         _name_sources((diagnostic,), source)
-        trim(diagnostic, Tally())
+        if is_long(diagnostic):
+            trim(diagnostic)
         yield details(diagnostic, file.path)
 
 
-def _content_of(diagnostic: Diagnostic) -> int:
-    """Changes when anything does that is shown of an issue and is no part of its identity."""
-    text = (
-        f"{diagnostic.line} {diagnostic.column} {diagnostic.end_line} {diagnostic.end_column} "
-        f"{diagnostic.severity} {diagnostic.suppressed} {diagnostic.message}{FIELD}"
-        f"{diagnostic.snippet}{FIELD}{diagnostic.fix}{FIELD}{diagnostic.url}"
-    )
-    return crc32(text.encode()) - _SIGN
+def _name_sources(found: Iterable[Sighting | Diagnostic], source: Source) -> None:
+    for each in found:
+        if source.forced or not each.source:
+            each.source = source.name
 
 
-def _name_sources(found: Iterable[Diagnostic], source: Source) -> None:
-    for diagnostic in found:
-        if source.forced or not diagnostic.source:
-            diagnostic.source = source.name
-
-
-def _fingerprints(found: list[Diagnostic]) -> list[int]:
+def _fingerprints(found: Sequence[Sighting | Diagnostic]) -> list[int]:
     """Each finding's fingerprint as a number, no two alike.
 
     A client that gives two findings of a file the same fingerprint still means two findings; they
-    are told apart by their order.
+    are told apart by the order they come in.
     """
-    numbers = [_fingerprint_number(diagnostic.fingerprint) for diagnostic in found]
+    numbers = [_fingerprint_number(each.fingerprint) for each in found]
     if len(set(numbers)) == len(numbers):
         return numbers
     seen: Counter[int] = Counter()
-    for at in sorted(range(len(found)), key=lambda at: (found[at].line, found[at].column, at)):
-        number = numbers[at]
+    for at, number in enumerate(numbers):
         seen[number] += 1
         if seen[number] > 1:
             numbers[at] = _digest_number(f"{number:032x}#{seen[number]}")
@@ -173,21 +192,24 @@ _BOUNDS = (
     ("fix", limits.MAX_FIX_LENGTH),
     ("url", limits.MAX_URL_LENGTH),
 )
-_SHORTEST = min(bound for _, bound in _BOUNDS)
+_SURELY_SHORT = min(bound for name, bound in _BOUNDS if name not in ("source", "code"))
+"""A finding whose JSON is no longer than this has no text but ``source`` and ``code`` to trim."""
 
 
-def trim(diagnostic: Diagnostic, tally: Tally) -> None:
-    """Shorten texts to what the hub keeps, and count it."""
-    if (
-        len(diagnostic.source) <= _SHORTEST
-        and len(diagnostic.code) <= limits.MAX_RULE_LENGTH
-        and len(diagnostic.message) <= limits.MAX_MESSAGE_LENGTH
-        and len(diagnostic.snippet) <= limits.MAX_SNIPPET_LENGTH
-        and len(diagnostic.fix) <= limits.MAX_FIX_LENGTH
-        and len(diagnostic.url) <= limits.MAX_URL_LENGTH
-    ):
-        return
-    tally.trimmed += 1
+def is_long(diagnostic: Diagnostic) -> bool:
+    """Whether it has a text that is longer than the hub keeps."""
+    return (
+        len(diagnostic.source) > limits.MAX_DETECTOR_LENGTH
+        or len(diagnostic.code) > limits.MAX_RULE_LENGTH
+        or len(diagnostic.message) > limits.MAX_MESSAGE_LENGTH
+        or len(diagnostic.snippet) > limits.MAX_SNIPPET_LENGTH
+        or len(diagnostic.fix) > limits.MAX_FIX_LENGTH
+        or len(diagnostic.url) > limits.MAX_URL_LENGTH
+    )
+
+
+def trim(diagnostic: Diagnostic) -> None:
+    """Shorten texts to what the hub keeps."""
     for name, bound in _BOUNDS:
         text = getattr(diagnostic, name)
         if len(text) > bound:

@@ -18,8 +18,9 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from insight.copying import FIELD, copy_rows
@@ -33,6 +34,7 @@ from insight.rows import (
     Tally,
     details,
     keyed,
+    keys_of,
     selected_details,
 )
 
@@ -47,7 +49,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS ingest_difference
     (ordinal int, issue_id bigint, fingerprint uuid, kind smallint) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS ingest_row ON COMMIT DELETE ROWS AS
     SELECT 0::int AS ordinal, {DETAIL_COLUMNS} FROM insight_issue WITH NO DATA;
--- Two runs may be taken in by one transaction.
+"""
+# Two runs may be taken in by one transaction.
+_EMPTY_TABLES = """
 DELETE FROM ingest_key; DELETE FROM ingest_difference; DELETE FROM ingest_row;
 -- The joins below hash the keys of the whole run.
 SET LOCAL work_mem = '64MB';
@@ -93,7 +97,7 @@ class Tracker:
         """Copy the keys of all findings, to be followed by :meth:`take_difference`."""
         tally = Tally()
         with connection.cursor() as cursor:
-            cursor.execute(_TABLES)
+            _prepare_tables(cursor)
             copy_rows(cursor, "ingest_key", KEY_COLUMNS, self._key_rows(tally))
         return tally
 
@@ -152,8 +156,8 @@ class Tracker:
         ordinal = 0
         for file in self._document.files():
             self._starts.append(ordinal)
-            keys = keyed(file, self._source, tally)
-            for at, (key, _) in enumerate(keys, ordinal):
+            keys = keys_of(file, self._source, tally)
+            for at, key in enumerate(keys, ordinal):
                 yield f"{at}{FIELD}{key}"
             ordinal += len(keys)
 
@@ -170,6 +174,20 @@ class Tracker:
                 rows = selected_details(file, self._source, places)
                 for ordinal, row in zip(ordinals, rows, strict=True):
                     yield f"{ordinal}{FIELD}{row}"
+
+
+_prepared: WeakSet[Any] = WeakSet()
+"""psycopg2 connections whose temporary tables are there for good."""
+
+
+def _prepare_tables(cursor: CursorWrapper) -> None:
+    session = connection.connection
+    if session in _prepared:
+        cursor.execute(_EMPTY_TABLES)
+        return
+    cursor.execute(_TABLES + _EMPTY_TABLES)
+    # Not before: a rollback takes the tables away again.
+    transaction.on_commit(lambda: _prepared.add(session))
 
 
 def _differing_ordinals(cursor: CursorWrapper) -> array[int]:

@@ -1,7 +1,7 @@
 """Real servers that object stores are kept by, as processes on loopback, for tests.
 
 OpenStack Swift speaks S3 and checks every signature and digest; Azurite is Azure's own stand-in.
-docs/decisions/0011-object-stores.md says why these.
+docs/decisions/0013-object-stores.md says why these.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ class TestServices:
     def stop(self) -> None:
         for service, process in reversed(self._running):
             service.stop(process)
+            service.clean_up()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _started(self, service: EmbeddedPostgres | EmbeddedRedis) -> str:

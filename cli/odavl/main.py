@@ -8,6 +8,7 @@ Exit codes: 0 clean, 1 findings at or above ``--fail-on``, 2 wrong usage or an i
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -54,6 +55,8 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """The entry point of the command ``odavl``."""
+    # A pipeline that is cancelled sends SIGTERM: what Ctrl-C would queue or end, it shall, too.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     sys.exit(run(sys.argv[1:]))
 
 

@@ -130,15 +130,23 @@ def snippet_lines(snippet: str, first: int, line: int, end_line: int | None) -> 
 
 
 @register.simple_tag
-def not_run(detectors: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """The detectors of a run that have nothing to say about its files."""
-    return [detector for detector in detectors if detector.get("status", "ran") != "ran"]
+def missing(detectors: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """The detectors of a run that should have spoken and did not.
+
+    One that was skipped is none of them: there was nothing for it to look at.
+    """
+    return [each for each in detectors if each.get("status", "ran") in ("failed", "not-installed")]
 
 
 @register.filter
 def ran(detector: Mapping[str, object]) -> bool:
     """Stored reports leave out what is the default, and to have run is."""
     return detector.get("status", "ran") == "ran"
+
+
+@register.filter
+def ran_count(detectors: Iterable[Mapping[str, object]]) -> int:
+    return sum(map(ran, detectors))
 
 
 @register.filter

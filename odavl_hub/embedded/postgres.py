@@ -20,7 +20,7 @@ import psycopg2
 
 from odavl_hub.embedded import launcher
 from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.sockets import socket_folder
+from odavl_hub.embedded.sockets import remove_socket_folder, socket_folder
 
 ROLE = "odavl"
 DATABASE = "odavl"
@@ -75,7 +75,7 @@ class EmbeddedPostgres:
         self.durable = durable
         self._binaries = _binaries()
         self._account = launcher.own_account()
-        self._sockets = data
+        self._sockets = data / "run" / self.name
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and wait for a server left over from a crash."""
@@ -136,6 +136,10 @@ class EmbeddedPostgres:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+    def clean_up(self) -> None:
+        """To be called once it has ended."""
+        remove_socket_folder(self.data, self.name)
 
     @property
     def url(self) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from odavl_hub.embedded import launcher
 from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.sockets import socket_folder
+from odavl_hub.embedded.sockets import remove_socket_folder, socket_folder
 
 START_SECONDS = 20
 _POLL_SECONDS = 0.02
@@ -33,7 +33,7 @@ class EmbeddedRedis:
         self.data = data
         self._account = launcher.own_account()
         self._executable = _executable()
-        self._socket = data
+        self._socket = data / "run" / self.name / "redis.sock"
 
     def prepare(self) -> None:
         self._socket = socket_folder(self.data, self.name, self._account) / "redis.sock"
@@ -75,6 +75,10 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def clean_up(self) -> None:
+        """To be called once it has ended."""
+        remove_socket_folder(self.data, self.name)
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -22,8 +23,7 @@ def socket_folder(data: Path, service: str, account: Account) -> Path:
     """
     folder = data / "run" / service
     if len(os.fsencode(folder / _LONGEST_NAME)) > LONGEST_SOCKET_PATH:
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"odavl-{os.geteuid()}-{digest}"
+        folder = _short_folder(data, service)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_a_strangers(folder, account)
@@ -35,6 +35,16 @@ def socket_folder(data: Path, service: str, account: Account) -> Path:
             "remove it or set TMPDIR."
         ) from error
     return folder
+
+
+def remove_socket_folder(data: Path, service: str) -> None:
+    """Leave nothing under the temporary folder; one inside ``data`` stays for the next start."""
+    shutil.rmtree(_short_folder(data, service), ignore_errors=True)
+
+
+def _short_folder(data: Path, service: str) -> Path:
+    digest = hashlib.sha256(os.fsencode(data / service)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"odavl-{os.geteuid()}-{digest}"
 
 
 def _refuse_a_strangers(folder: Path, account: Account) -> None:

@@ -35,6 +35,7 @@ from odavl_hub.supervisor.undertaker import Undertaker
 
 _SERVING_SECONDS = 60
 _POLL_SECONDS = 0.02
+_SAME_WISH_SECONDS = 1.0
 _ORDER_OF_STOP = (
     {"first-start", "web"},
     {"worker", "worker-bulk", "relay"},
@@ -49,6 +50,8 @@ class Hub:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._stops = 0
+        self._asked_to_stop_at = float("-inf")
+        self._services: list[Service] = []
         self._wake_reading, self._wake_writing = os.pipe()
 
     def run(self) -> None:
@@ -70,6 +73,8 @@ class Hub:
             say("hub: stopping")
         finally:
             self._stop(tree)
+            for service in self._services:
+                service.clean_up()
             undertaker.dismiss()
             os.close(lock)
 
@@ -96,7 +101,8 @@ class Hub:
         os.environ["ODAVL_DATA"] = str(self._configuration.data)
         os.environ["PORT"] = str(self._configuration.port)
         started = []
-        for service in embedded_services(self._configuration):
+        self._services = embedded_services(self._configuration)
+        for service in self._services:
             service.prepare()
             started.append((service, tree.add(_child_of(service))))
             os.environ[address_variable(service)] = service.url
@@ -161,7 +167,11 @@ class Hub:
             signal.signal(number, self._note_a_stop)
 
     def _note_a_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
-        self._stops += 1
+        # One wish may arrive twice: `timeout make run` signals the whole group, and make us again.
+        now = time.monotonic()
+        if now - self._asked_to_stop_at > _SAME_WISH_SECONDS:
+            self._stops += 1
+        self._asked_to_stop_at = now
 
 
 def _see_static_files() -> None:

@@ -244,13 +244,14 @@ def test_without_any_hub_nothing_is_claimed(odavl: Odavl) -> None:
     assert queued(odavl)["total"] == 0
 
 
-def test_ctrl_c_during_the_upload_queues_and_3(
-    small_hub: SmallHub, home: Path, project: Path, odavl: Odavl
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_cancelled_pipeline_during_the_upload_queues_and_3(
+    small_hub: SmallHub, home: Path, project: Path, odavl: Odavl, stop: signal.Signals
 ) -> None:
     started: list[subprocess.Popen[str]] = []
 
     def interrupt(_handler: object) -> bool:
-        started[0].send_signal(signal.SIGINT)
+        started[0].send_signal(stop)
         started[0].wait(30)
         return True
 

@@ -57,6 +57,14 @@ class TestTheDocument:
             assert len({each.fingerprint for each in diagnostics}) == len(diagnostics)
         assert results.diagnostics["pay.py"][0].snippet == "import os"
 
+    def test_no_path_of_this_machine_is_in_it(self, tmp_path):
+        (tmp_path / "one.py").write_text("from two import b\n\na = 1\n")
+        (tmp_path / "two.py").write_text("from one import a\n\nb = a\n")
+        results = analyze(tmp_path, detectors=["basedpyright"])
+        (cycle,) = [one for one in everything(results) if one.code == "reportImportCycles"]
+        assert "one.py" in cycle.message
+        assert str(tmp_path) not in msgspec.json.encode(results).decode()
+
     def test_no_secret_is_in_it(self, project):
         (project / "pay.py").write_text('password = "hunter2-hunter2"\npassword = f(password)\n')
         encoded = msgspec.json.encode(analyze(project))

@@ -18,7 +18,9 @@ from odavl.wire.errors import InvalidPayload, RefusedError
 
 texts = st.text(max_size=20) | st.sampled_from(['"', "\\", '\\"', "{", "}]", '"}],', "a\\u0041"])
 names = st.text(
-    st.characters(exclude_characters="\x00/\\.", exclude_categories=("Cs",)), min_size=1, max_size=8
+    st.characters(exclude_characters="\x00/\\.:", exclude_categories=("Cs",)),
+    min_size=1,
+    max_size=8,
 )
 findings = st.fixed_dictionaries(
     {"severity": st.sampled_from(["low", "high"]), "message": texts, "line": st.integers(0, 99)},

@@ -34,7 +34,14 @@ def test_a_run_tells_everything(api: Api) -> None:
     )
     assert run["git"] == {"remote": "git@example.com:a/b.git", "commit": "c0ffee"}
     assert run["metrics"] == {"filesAnalyzed": 3, "durationMs": 40, "codeLines": 100}
-    assert run["detectors"][0] == {"name": "ruff", "findings": 1}
+    assert run["detectors"][0] == {
+        "name": "ruff",
+        "version": "",
+        "status": "ran",
+        "findings": 1,
+        "durationMs": 0,
+        "detail": "",
+    }
     assert run["state"] == "completed"
     assert run["files"] is None
     assert run["openTotal"] == 1

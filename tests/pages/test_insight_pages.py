@@ -81,6 +81,15 @@ def test_what_did_not_run_never_reads_as_none_found(alice: Person, two_runs):
     assert "0 findings" not in text
 
 
+def test_what_had_nothing_to_look_at_is_no_alarm(alice: Person, website: Project):
+    skipped = {"name": "eslint", "status": "skipped", "detail": "There are no files for it here."}
+    upload(alice.api, {}, scope={"detectors": [{"name": "ruff"}, skipped], "files": None})
+    text = text_of(shown(alice.page(), PROJECT))
+    assert "eslint Not run: nothing for it here" in text
+    assert "did not run" not in text
+    assert "Not run:" not in text_of(shown(alice.page(), "/en/acme/"))
+
+
 def test_nothing_open_is_qualified_by_what_did_not_run(alice: Person, website: Project):
     scope = {
         "detectors": [{"name": "ruff"}, {"name": "eslint", "status": "not-installed"}],

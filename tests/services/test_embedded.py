@@ -15,7 +15,7 @@ import pytest
 
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedServiceError
 from odavl_hub.embedded.launcher import Account
-from odavl_hub.embedded.sockets import LONGEST_SOCKET_PATH, socket_folder
+from odavl_hub.embedded.sockets import LONGEST_SOCKET_PATH, remove_socket_folder, socket_folder
 
 
 @contextmanager
@@ -28,6 +28,7 @@ def running(service: EmbeddedPostgres) -> Iterator[psutil.Process]:
         yield psutil.Process(process.pid)
     finally:
         service.stop(process)
+        service.clean_up()
 
 
 @pytest.fixture
@@ -159,7 +160,8 @@ def test_a_deep_folder_gets_a_short_socket(tmp_path):
     assert len(os.fsencode(folder / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH
     assert folder.stat().st_mode & 0o777 == 0o700
     assert socket_folder(deep, "postgres", account) == folder
-    folder.rmdir()
+    remove_socket_folder(deep, "postgres")
+    assert not folder.exists()
 
 
 def test_a_socket_folder_that_is_a_link_is_refused():

@@ -43,6 +43,19 @@ def test_nothing_stays_behind_and_the_data_is_kept(start_hub, ending):
     assert again.stop() == 0
 
 
+def test_one_wish_that_arrives_twice_is_still_an_orderly_stop(start_hub):
+    hub = start_hub()
+    hub.wait_until_serving()
+
+    hub.send(signal.SIGTERM)
+    assert "hub: stopping\n" in iter(hub.process.stderr.readline, "")
+    hub.send(signal.SIGTERM)
+
+    _, said = hub.process.communicate(timeout=60)
+    assert hub.process.returncode == 0
+    assert "killing it" not in said
+
+
 def test_the_undertaker_killed_along_with_the_supervisor_changes_nothing(start_hub):
     hub = start_hub()
     hub.wait_until_serving()

@@ -25,7 +25,7 @@ from odavl.wire.envelope import (
 from odavl.wire.errors import ChunksMissing, InvalidPayload
 from odavl.wire.jobs import JobPage
 from odavl.wire.problem import Problem, problem_of, rebuild_error
-from odavl.wire.sarif import SarifLog
+from odavl.wire.sarif import SarifLog, results_of
 from odavl.wire.transfer import (
     ChunkStored,
     ChunkUpload,
@@ -70,6 +70,10 @@ def decoded(name: str) -> Any:
     return msgspec.json.decode(content(name), type=TYPES[name])
 
 
+def as_json(document: Any) -> Any:
+    return json.loads(msgspec.json.encode(document))
+
+
 def test_every_golden_document_is_tested() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(TYPES)
 
@@ -90,7 +94,9 @@ def test_what_is_read_is_written_the_same_ever_after(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(TYPES))
 def test_a_newer_side_may_say_more(name: str) -> None:
     document = {**json.loads(content(name)), "saidByANewerVersion": [1, {"a": None}]}
-    assert msgspec.json.decode(json.dumps(document).encode(), type=TYPES[name]) == decoded(name)
+    newer = msgspec.json.decode(json.dumps(document).encode(), type=TYPES[name])
+    # Compared as written: parts that are left as they came differ in their white space.
+    assert as_json(newer) == as_json(decoded(name))
 
 
 def test_the_full_analysis() -> None:
@@ -154,7 +160,7 @@ def test_a_failed_upload_tells_its_problem() -> None:
 def test_sarif_of_another_tool() -> None:
     [run] = decoded("sarif").runs
     assert run.tool.driver.name == "Semgrep OSS"
-    first, second = run.results
+    first, second = results_of(run)
     assert first.locations[0].physical_location.artifact_location.uri == "src/app%20one.py"
     assert first.fixes[0].artifact_changes[0].replacements[0].inserted_content.text
     assert second.suppressions[0].kind == "inSource"

@@ -40,7 +40,7 @@ class Diagnostic(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Tru
     suppressed: bool = False
 
 
-class DetectorReport(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class DetectorReport(msgspec.Struct, kw_only=True, rename="camel"):
     """What became of one detector. Only one that ``ran`` speaks for its findings."""
 
     name: str

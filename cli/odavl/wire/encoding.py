@@ -94,7 +94,7 @@ def decode_base64(text: str) -> bytes:
         raise MalformedBase64(f"The data is not valid base64: {error}.") from error
 
 
-def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def decode_json(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     """``body`` as the decoder's type.
 
     NUL characters and lone surrogates are kept with a visible mark (``␀``, ``�``): databases and
@@ -115,6 +115,25 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         if repaired != body:
             return decode_json(repaired, decoder)
         raise MalformedJson(f"The document is not valid JSON: {error}.") from error
+
+
+def decode_part(part: msgspec.Raw, decoder: msgspec.json.Decoder[T], pointer: str) -> T:
+    """A part of a document that was left as it came; an error points into the whole document.
+
+    ``pointer`` is where the part stands. Raises as :func:`decode_json` does.
+    """
+    try:
+        return decode_json(part, decoder)
+    except InvalidPayload as error:
+        places = tuple(
+            FieldError(pointer + place.pointer, place.code, place.detail) for place in error.errors
+        )
+        raise InvalidPayload(error.detail, errors=places) from error
+
+
+def pointer_token(text: str) -> str:
+    """One step of a JSON pointer (RFC 6901, section 3)."""
+    return text.replace("~", "~0").replace("/", "~1")
 
 
 def visible(text: str) -> str:

@@ -127,7 +127,8 @@ class IssueDetail(IssueSummary, kw_only=True, rename="camel"):
 class IssuePage(msgspec.Struct, kw_only=True, omit_defaults=True):
     items: list[IssueSummary]
     total: int | None = None
-    """Left out where there are more than 10,000."""
+    """On the first page; left out where there are more than 10,000, or a text was searched for
+    and there is more than one page."""
     next: str | None = None
 
 

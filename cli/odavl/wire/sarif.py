@@ -6,12 +6,14 @@ where the standard's schema makes it so. Section numbers are those of the standa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from odavl.wire import limits
+from odavl.wire.encoding import decode_part
 
 Level = Literal["none", "note", "warning", "error"]
 Index = Annotated[int, Meta(ge=-1)]
@@ -194,10 +196,14 @@ class VersionControlDetails(_Part):
 
 
 class SarifRun(_Part):
-    """§3.14; ``results`` None means that no scan took place."""
+    """§3.14; ``results`` None means that no scan took place.
+
+    Results are left as they came: a log may hold a hundred thousand, and who reads them needs one
+    at a time. See :func:`results_of`.
+    """
 
     tool: SarifTool = msgspec.field(default_factory=SarifTool)
-    results: list[Result] | None = None
+    results: list[msgspec.Raw] | None = None
     artifacts: list[Artifact] = msgspec.field(default_factory=list)
     invocations: list[Invocation] = msgspec.field(default_factory=list)
     original_uri_base_ids: dict[str, ArtifactLocation] = msgspec.field(default_factory=dict)
@@ -212,3 +218,13 @@ class SarifLog(_Part):
 
 
 SARIF_DECODER = msgspec.json.Decoder(SarifLog)
+_RESULT = msgspec.json.Decoder(Result)
+
+
+def results_of(run: SarifRun, pointer: str = "") -> Iterator[Result]:
+    """The run's results, each decoded when its turn comes; ``pointer`` is where the run stands.
+
+    Raises :class:`~odavl.wire.errors.RefusedError` for one that does not fit.
+    """
+    for place, raw in enumerate(run.results or ()):
+        yield decode_part(raw, _RESULT, f"{pointer}/results/{place}")

@@ -27,6 +27,8 @@ def import_sarif(session: Session, /, file: Path, **outcome: Any) -> None:
 
     asked = Outcome(**outcome)
     asked.note_flags(session)
-    log = decode_json(read_regular_file(file), SARIF_DECODER)
-    results = results_from_sarif(log, root=session.root)
+    # The log is held by nobody but the call, so that its memory is free for the upload.
+    results = results_from_sarif(
+        decode_json(read_regular_file(file), SARIF_DECODER), root=session.root
+    )
     raise click.exceptions.Exit(conclude(session, results, asked))

@@ -247,11 +247,18 @@ class _Run:
                     raise DetectorFailed(f"Exit code {finished.exit_code}: {reason}")
                 reading = detector.read(finished, job)
                 for path, found in reading.diagnostics.items():
+                    _name_no_machine(found, self._root)
                     whole.diagnostics.setdefault(path, []).extend(found)
                 if reading.detail:
                     details.append(reading.detail)
         whole.detail = "; ".join(details)
         return whole
+
+
+def _name_no_machine(found: list[Diagnostic], root: Path) -> None:
+    """Make the paths in messages relative: the same finding reads the same on every machine."""
+    for each in found:
+        each.message = each.message.replace(f"{root}{os.sep}", "")
 
 
 def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _Outcome]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote
 
+import msgspec
+
 from odavl.engines.insight.sarif_import import FINGERPRINT_KEY
 from odavl.engines.insight.sarif_paths import PROJECT_PATH
 from odavl.wire.analysis import AnalysisResults, DetectorReport, Diagnostic, Severity
@@ -66,7 +68,11 @@ def _run(report: DetectorReport, found: list[tuple[str, Diagnostic]]) -> SarifRu
             )
         ),
         invocations=[Invocation(execution_successful=has_run or report.status == "skipped")],
-        results=[_result(path, each) for path, each in found] if has_run or found else None,
+        results=(
+            [msgspec.Raw(msgspec.json.encode(_result(path, each))) for path, each in found]
+            if has_run or found
+            else None
+        ),
     )
 
 

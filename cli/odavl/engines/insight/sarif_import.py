@@ -39,6 +39,7 @@ from odavl.wire.sarif import (
     SarifRun,
     Suppression,
     ToolComponent,
+    results_of,
 )
 
 FINGERPRINT_KEY = "odavl/v1"
@@ -61,9 +62,9 @@ def results_from_sarif(log: SarifLog, *, root: Path | None) -> AnalysisResults:
     """
     diagnostics: dict[str, list[Diagnostic]] = {}
     reports: dict[str, DetectorReport] = {}
-    for run in log.runs:
+    for place, run in enumerate(log.runs):
         reader = _RunReader(run, root)
-        count = reader.read_into(diagnostics)
+        count = reader.read_into(diagnostics, f"/runs/{place}")
         _merge_report(reports, reader.report(count))
     _complete(diagnostics, root)
     return AnalysisResults(
@@ -105,10 +106,10 @@ class _RunReader:
             report.status, report.detail = "failed", "The log says that it did not run to its end."
         return report
 
-    def read_into(self, diagnostics: dict[str, list[Diagnostic]]) -> int:
-        """Add the findings by path; how many there are."""
+    def read_into(self, diagnostics: dict[str, list[Diagnostic]], pointer: str) -> int:
+        """Add the findings by path; how many there are. ``pointer`` is where the run stands."""
         count = 0
-        for result in self._run.results or ():
+        for result in results_of(self._run, pointer):
             if result.kind != "fail" or result.baseline_state == "absent":
                 continue
             place = result.locations[0].physical_location if result.locations else None
