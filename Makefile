@@ -11,7 +11,7 @@ CODE := odavl_hub dashboard insight uploads storage jobs accounts cli/odavl scri
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true
 
-.PHONY: help run test check bench install frontend messages static format clean
+.PHONY: help run test check faults bench install frontend messages static format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ check: install messages ## Format, lint, types, layers, migrations, deployment, 
 	$(CHECK_ENVIRONMENT) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	git ls-files -z '*.html' | xargs -0 --no-run-if-empty $(BIN)/djade --target-version 5.2 --check
 	$(BIN)/python scripts/check_docs.py
+
+faults: install static messages ## The fault suite, with a file of a gigabyte (`make test` runs it with a smaller one)
+	@ODAVL_TEST_LARGE_MEBIBYTES=1024 $(BIN)/pytest -n 2 --timeout 1800 tests/faults $(ARGUMENTS)
 
 bench: install static ## Measure speed and memory beside their limits
 	@$(BIN)/python -m benchmarks $(ARGUMENTS)

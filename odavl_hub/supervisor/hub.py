@@ -38,7 +38,7 @@ _POLL_SECONDS = 0.02
 _SAME_WISH_SECONDS = 1.0
 _ORDER_OF_STOP = (
     {"first-start", "web"},
-    {"worker", "worker-bulk", "relay"},
+    {"worker-interactive", "worker-default", "worker-bulk", "relay"},
     {"redis"},
     {"postgres"},
 )
@@ -121,11 +121,14 @@ class Hub:
 
         host, port = self._configuration.host, self._configuration.port
         web = tree.add(_forked("web", partial(roles.web, host, port)))
-        for name, queues, concurrency in (
-            ("worker", "interactive,default", env.integer("WORKERS", 2, at_least=1)),
-            ("worker-bulk", "bulk", env.integer("BULK_WORKERS", 1, at_least=1)),
+        # Workers of its own for each queue: what somebody waits for never stands behind a backup.
+        for queue, concurrency in (
+            ("interactive", env.integer("INTERACTIVE_WORKERS", 1, at_least=1)),
+            ("default", env.integer("DEFAULT_WORKERS", 1, at_least=1)),
+            ("bulk", env.integer("BULK_WORKERS", 1, at_least=1)),
         ):
-            tree.add(_forked(name, partial(roles.worker, name, queues, concurrency)))
+            name = f"worker-{queue}"
+            tree.add(_forked(name, partial(roles.worker, name, queue, concurrency)))
         tree.add(_forked("relay", roles.relay))
         return web
 

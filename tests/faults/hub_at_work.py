@@ -207,14 +207,15 @@ class HubAtWork:
             )
 
     def bulk_workers(self) -> list[psutil.Process]:
-        """The bulk queue's pool, parent first: the supervisor's fourth fork of itself."""
+        """The bulk queue's pool, parent first: one of the supervisor's forks of itself."""
         supervisor = psutil.Process(self.process.process.pid)
         own = [
             child
             for child in sorted(supervisor.children(), key=lambda child: child.pid)
             if child.cmdline() == supervisor.cmdline()
         ]
-        names = ["undertaker", "web", "worker", "worker-bulk", "relay"]
+        workers = ["worker-interactive", "worker-default", "worker-bulk"]
+        names = ["undertaker", "web", *workers, "relay"]
         parent = own[names.index("worker-bulk")]
         return [parent, *parent.children(recursive=True)]
 
