@@ -57,6 +57,7 @@ install: .venv/.requirements .venv/.client ## The Python packages, as locked
 
 .venv/.client: cli/pyproject.toml .venv/.requirements
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e cli
+	@$(BIN)/python -m compileall -q cli/odavl
 	@touch $@
 
 frontend: odavl_hub/static/vendor/.built ## Styles, scripts and fonts for the pages, from npm packages

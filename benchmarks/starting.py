@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.hub import RunningHub, clean_environment, started_hub
+from benchmarks.hub import REPOSITORY, RunningHub, clean_environment, started_hub
 from benchmarks.table import Figure, Row, Table, measure
 
 _QUEUED = 10_000
@@ -28,6 +29,8 @@ def run(table: Table, hub: RunningHub, _corpus: Path) -> None:
 
 def _commands(table: Table, folder: Path) -> None:
     environment = clean_environment(folder)
+    # As an installed package is; otherwise the compiler would be measured.
+    compileall.compile_dir(str(REPOSITORY / "cli" / "odavl"), quiet=1)
     reference = measure(_command(["-c", "import click"], environment), runs=15, warm_up=3)
     for words in (("--version",), ("--help",), ("sync", "queue")):
         figure = measure(_command(["-m", "odavl", *words], environment), runs=15, warm_up=3)

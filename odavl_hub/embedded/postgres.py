@@ -37,6 +37,9 @@ _SETTINGS = {
     "maintenance_work_mem": "64MB",
     "effective_cache_size": "1GB",
     "random_page_cost": "1.1",
+    # A text is looked for in a hundred thousand rows: worth a second core.
+    "parallel_setup_cost": "100",
+    "min_parallel_table_scan_size": "1MB",
     # No replica reads the log: a COPY into a table of the same transaction need not be in it.
     "wal_level": "minimal",
     "max_wal_senders": "0",
