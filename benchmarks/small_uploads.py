@@ -6,8 +6,8 @@ import asyncio
 import time
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from benchmarks.corpus import results_of_size
@@ -37,29 +37,48 @@ def run(table: Table, hub: RunningHub, corpus: Path) -> None:
 
 
 async def _load(hub: RunningHub, body: bytes, seconds: float) -> tuple[float, float, int]:
-    """Requests a second, the 99th percentile in seconds, and how many were not a 201."""
+    """Requests a second, the 99th percentile in seconds, and how many were not a 201.
+
+    Written on bare sockets: an HTTP library would cost as much as the hub does, on its cores.
+    """
+    address = urlsplit(hub.url)
     times: list[float] = []
     failures = 0
     end = time.perf_counter() + seconds
-    headers = {"Authorization": f"Bearer {hub.key}", "Content-Type": "application/json"}
 
     async def client(number: int) -> None:
         nonlocal failures
-        envelope = msgspec.json.encode(
-            {
-                "type": "analysis-results",
-                "data": b64encode(body).decode(),
-                "compressed": True,
-                "metadata": {"projectName": f"small-{number}"},
-            }
-        )
-        async with httpx.AsyncClient(
-            base_url=hub.url, headers=headers, timeout=30, trust_env=False
-        ) as session:
-            while (start := time.perf_counter()) < end:
-                answer = await session.post("/api/v1/upload/insight", content=envelope)
-                times.append(time.perf_counter() - start)
-                failures += answer.status_code != 201
+        request = _request(hub, body, f"small-{number}")
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        while (start := time.perf_counter()) < end:
+            writer.write(request)
+            failures += await _status(reader) != 201
+            times.append(time.perf_counter() - start)
+        writer.close()
 
     await asyncio.gather(*(client(number) for number in range(CLIENTS)))
     return len(times) / seconds, sorted(times)[int(len(times) * 0.99)], failures
+
+
+def _request(hub: RunningHub, body: bytes, project: str) -> bytes:
+    envelope = msgspec.json.encode(
+        {
+            "type": "analysis-results",
+            "data": b64encode(body).decode(),
+            "compressed": True,
+            "metadata": {"projectName": project},
+        }
+    )
+    head = (
+        "POST /api/v1/upload/insight HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {hub.key}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(envelope)}\r\n\r\n"
+    )
+    return head.encode() + envelope
+
+
+async def _status(reader: asyncio.StreamReader) -> int:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head.split(b" ", 2)[1])
