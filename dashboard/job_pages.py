@@ -25,10 +25,14 @@ from jobs.models import UNFINISHED, Job, State
 from jobs.registry import job_type_named
 from odavl.wire.errors import Conflict, InProgress, NotFound
 from odavl.wire.jobs import JobAction
+from uploads.assembly import ASSEMBLY_JOB
 
 PAGE_SIZE = 30
 _ORDER = ("-created_at", "-id")
-_NAMES = {INGEST_JOB: gettext_lazy("Taking in a run")}
+_NAMES = {
+    ASSEMBLY_JOB: gettext_lazy("Putting an upload together"),
+    INGEST_JOB: gettext_lazy("Taking in a run"),
+}
 _DONE = {
     "retry": gettext_lazy("The job runs again."),
     "cancel": gettext_lazy("The job is cancelled."),
