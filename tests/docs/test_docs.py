@@ -81,3 +81,12 @@ def test_every_dependency_has_its_reason() -> None:
             package = re.split(r"[\[>=<;\s]", line, maxsplit=1)[0]
             if package and not line.startswith(("#", "-")):
                 assert package in reasons, package
+
+
+def test_every_test_of_a_fault_is_named_and_every_named_one_exists() -> None:
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (REPOSITORY / "tests" / "faults").rglob("test_*.py")
+    )
+    written = set(re.findall(r"^def (test_row_\w+)", code, re.MULTILINE))
+    assert set(re.findall(r"`(test_row_\w+)`", text_of("docs/reliability.md"))) == written
