@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from storage import discarding
 from storage.configuration import object_store
 from storage.joining import joined_pieces
 from storage.models import StoredObject
+from storage.objects.interface import Staged
 
 MAX_INLINE_SIZE = 64 * KIBIBYTE
 _GZIP = "application/gzip"
@@ -26,35 +29,86 @@ def keep(
     sha256: str,
     size: int,
     stored_size: int,
-    joinable: bool = False,
 ) -> StoredObject:
     """The record of a content; one that is known is not written again.
 
     ``pieces`` are its gzip-compressed bytes, ``stored_size`` of them; ``size`` and ``sha256`` are
-    those of the uncompressed ones. ``joinable`` tells that :mod:`storage.joining` made them.
-    In a transaction, nobody discards the record before its end.
+    those of the uncompressed ones. In a transaction, nobody discards the record before its end.
 
     Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
     does not take it.
     """
-    known: QuerySet[StoredObject] = StoredObject.objects.for_organization(organization).filter(
-        sha256=sha256
-    )
-    discarding.hold(organization.pk, sha256)
-    if (found := known.defer("inline").first()) is not None:
-        return found
     record = StoredObject(
         id=uuid4(),
         organization=organization,
         sha256=sha256,
         size=size,
         stored_size=stored_size,
-        joinable=joinable,
     )
-    if stored_size <= MAX_INLINE_SIZE:
-        record.inline = b"".join(pieces)
-    else:
-        object_store().put(record.key, pieces, content_type=_GZIP)
+
+    def lay_down() -> None:
+        if stored_size <= MAX_INLINE_SIZE:
+            record.inline = b"".join(pieces)
+        else:
+            object_store().put(record.key, pieces, content_type=_GZIP)
+
+    return _recorded(record, lay_down)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes that are so few that they will lie in the row."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+
+@contextmanager
+def stage(pieces: Iterable[bytes], *, size: int) -> Iterator[Staged | Held]:
+    """Bytes on their way in, for :func:`keep_staged`, one of ``pieces`` in memory at a time.
+
+    ``size`` is about how many there are. Raises as :func:`keep` does.
+    """
+    if size <= MAX_INLINE_SIZE:
+        yield Held(b"".join(pieces))
+        return
+    with object_store().stage(pieces) as staged:
+        yield staged
+
+
+def keep_staged(
+    *, organization: Organization, staged: Staged | Held, sha256: str, size: int
+) -> StoredObject:
+    """As :func:`keep`, for the joinable form of a content that has been staged."""
+    record = StoredObject(
+        id=uuid4(),
+        organization=organization,
+        sha256=sha256,
+        size=size,
+        stored_size=staged.size,
+        joinable=True,
+    )
+
+    def lay_down() -> None:
+        if isinstance(staged, Held):
+            record.inline = staged.data
+        else:
+            staged.publish(record.key, content_type=_GZIP)
+
+    return _recorded(record, lay_down)
+
+
+def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
+    known: QuerySet[StoredObject] = StoredObject.objects.for_organization(
+        record.organization
+    ).filter(sha256=record.sha256)
+    discarding.hold(record.organization_id, record.sha256)
+    if (found := known.defer("inline").first()) is not None:
+        return found
+    lay_down()
     # Two uploads of the same content may race; the unique constraint decides, both get its row.
     StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
     kept: StoredObject = known.defer("inline").get()

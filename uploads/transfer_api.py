@@ -16,7 +16,7 @@ from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of
 from accounts.permissions import ANY_KEY
 from odavl.wire import limits
-from odavl.wire.encoding import decode_base64, gunzip_pieces
+from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import MalformedRequest, NotFound
 from odavl.wire.transfer import (
@@ -84,7 +84,7 @@ class ChunkView(APIView):
             raise MalformedRequest("Send a Content-Length.")
         limit = limits.CHUNK_SIZE + (_GZIP_OVERHEAD if compressed else 0)
         body = body_pieces(request, limit=limit)
-        return _stored(transfer, sha256, _inflated(body, compressed=compressed))
+        return _stored(transfer, sha256, body, compressed=compressed)
 
 
 class PlainChunkView(APIView):
@@ -102,8 +102,7 @@ class PlainChunkView(APIView):
         sent = read_body(request, _CHUNK, limit=limits.MAX_ENVELOPE_SIZE)
         transfer = transfer_of(principal, product, _id_of(sent.upload_id))
         name = transfers.chunk_at(transfer, sent.index)
-        data = (decode_base64(sent.data),)
-        return _stored(transfer, name, _inflated(data, compressed=sent.compressed))
+        return _stored(transfer, name, (decode_base64(sent.data),), compressed=sent.compressed)
 
 
 class FinalizeView(APIView):
@@ -126,13 +125,13 @@ class FinalizeView(APIView):
         return Response(answer.body, status=answer.status, headers=headers)
 
 
-def _stored(transfer: Transfer, sha256: str, pieces: Iterable[bytes]) -> Response:
-    is_new, size = transfers.store_chunk(transfer=transfer, sha256=sha256, pieces=pieces)
+def _stored(
+    transfer: Transfer, sha256: str, body: Iterable[bytes], *, compressed: bool
+) -> Response:
+    is_new, size = transfers.store_chunk(
+        transfer=transfer, sha256=sha256, body=body, compressed=compressed
+    )
     return Response(ChunkStored(sha256=sha256, size=size), status=201 if is_new else 200)
-
-
-def _inflated(pieces: Iterable[bytes], *, compressed: bool) -> Iterable[bytes]:
-    return gunzip_pieces(pieces, limit=limits.CHUNK_SIZE) if compressed else pieces
 
 
 def _id_of(text: str) -> UUID:

@@ -6,7 +6,10 @@ against clean-up, and they live as long as the transfer is used at least once in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -19,21 +22,23 @@ from django.utils import timezone
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from odavl.wire import limits
-from odavl.wire.encoding import sha256_hex
+from odavl.wire.encoding import gunzip_pieces, sha256_hex
 from odavl.wire.errors import (
     Conflict,
     DigestMismatch,
     FieldError,
     IdempotencyMismatch,
     InvalidPayload,
+    MalformedGzip,
     NotFound,
     PayloadTooLarge,
     TransferExpired,
 )
+from odavl.wire.joinable import joinable_pieces, looks_joinable, opened_joinable
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
-from storage.joining import JoinableGzip
 from storage.models import StoredObject
+from storage.objects.interface import Staged
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import missing_chunks
 from uploads.services import check_type, project_for
@@ -93,38 +98,42 @@ def begin(
     return Begun(transfer, missing_chunks(transfer))
 
 
-def store_chunk(*, transfer: Transfer, sha256: str, pieces: Iterable[bytes]) -> tuple[bool, int]:
+def store_chunk(
+    *, transfer: Transfer, sha256: str, body: Iterable[bytes], compressed: bool
+) -> tuple[bool, int]:
     """Keep one chunk of an open transfer; whether it is new, and its size.
 
-    ``pieces`` are its uncompressed bytes.
+    ``body`` is what crossed the wire, in pieces: gzip where ``compressed``.
 
     Raises :class:`NotFound` for one that was not announced, :class:`DigestMismatch` for other bytes
-    (then nothing is stored), and what :func:`check_open` raises.
+    (then nothing is stored), :class:`MalformedGzip`, and what :func:`check_open` raises.
     """
     check_open(transfer)
     place = TransferChunk.objects.belonging_to(transfer=transfer).filter(sha256=sha256).first()
     if place is None:
         raise NotFound("The transfer has no such chunk.")
-    gzip = _measured(pieces, place)
+    pieces = _joinable(body, place, compressed=compressed)
     if place.stored_id is not None:
-        _renew(transfer)
-        return False, gzip.size
-    stored_pieces = gzip.finish()
-    with transaction.atomic():
-        stored = storage.keep(
-            organization=transfer.organization,
-            pieces=stored_pieces,
-            sha256=sha256,
-            size=gzip.size,
-            stored_size=sum(map(len, stored_pieces)),
-            joinable=True,
-        )
-        waiting = TransferChunk.objects.belonging_to(transfer=transfer).filter(
-            sha256=sha256, size=gzip.size, stored=None
-        )
-        is_new = waiting.update(stored=stored) > 0
+        deque(pieces, maxlen=0)
+        is_new = False
+    else:
+        # Written before the transaction begins: nothing is locked while a client sends.
+        with storage.stage(pieces, size=place.size) as staged:
+            is_new = _kept(transfer, place, staged)
     _renew(transfer)
-    return is_new, gzip.size
+    return is_new, place.size
+
+
+@transaction.atomic
+def _kept(transfer: Transfer, place: TransferChunk, staged: Staged | storage.Held) -> bool:
+    """Note the chunk wherever the transfer waits for it; whether it did."""
+    stored = storage.keep_staged(
+        organization=transfer.organization, staged=staged, sha256=place.sha256, size=place.size
+    )
+    waiting = TransferChunk.objects.belonging_to(transfer=transfer).filter(
+        sha256=place.sha256, size=place.size, stored=None
+    )
+    return waiting.update(stored=stored) > 0
 
 
 def chunk_at(transfer: Transfer, index: int) -> str:
@@ -258,22 +267,40 @@ def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
     )
 
 
-def _measured(pieces: Iterable[bytes], place: TransferChunk) -> JoinableGzip:
-    gzip = JoinableGzip()
+def _joinable(body: Iterable[bytes], place: TransferChunk, *, compressed: bool) -> Iterator[bytes]:
+    """The chunk's joinable form: as it came, or made anew. Raises where it is another chunk."""
+    if not compressed:
+        return joinable_pieces(_checked(body, place))
+    whole = b"".join(body)
+    if looks_joinable(whole):
+        with suppress(MalformedGzip):
+            deque(_checked(opened_joinable(whole, limit=limits.CHUNK_SIZE), place), maxlen=0)
+            return iter((whole,))
+    inflated = gunzip_pieces(whole, limit=limits.CHUNK_SIZE)
+    return joinable_pieces(_checked(inflated, place))
+
+
+def _checked(pieces: Iterable[bytes], place: TransferChunk) -> Iterator[bytes]:
+    """``pieces`` as they come; raises :class:`DigestMismatch` once they cannot be the chunk's."""
+    digest = hashlib.sha256()
+    size = 0
     for piece in pieces:
-        if gzip.size + len(piece) > place.size:
+        size += len(piece)
+        if size > place.size:
             raise DigestMismatch(
                 f"The chunk was announced with {place.size} bytes; there are more."
             )
-        gzip.add(piece)
-    if gzip.sha256 != place.sha256:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != place.sha256:
         raise DigestMismatch("The chunk's SHA-256 is not the one it is named by.")
-    return gzip
 
 
 def _renew(transfer: Transfer) -> None:
     """Put the expiry off; about once a minute is enough, and spares a write for each chunk."""
     end = timezone.now() + LEASE
+    if transfer.expires_at >= end - _RENEW_EVERY:
+        return
     Transfer.objects.for_organization(transfer.organization).filter(
         pk=transfer.pk, state=TransferState.OPEN, expires_at__lt=end - _RENEW_EVERY
     ).update(expires_at=end)

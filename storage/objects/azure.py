@@ -10,7 +10,7 @@ import logging
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -35,10 +35,12 @@ from storage.objects.interface import (
     ObjectMissing,
     Part,
     SignedRequest,
+    Staged,
     UploadTerms,
     check_key,
     in_parts,
 )
+from storage.objects.staging import spooled
 
 _log = logging.getLogger(__name__)
 # It tells of every request and answer in twenty lines.
@@ -84,6 +86,9 @@ class AzureStore:
                 [BlobBlock(block) for block in blocks], content_settings=_settings(content_type)
             )
         return size
+
+    def stage(self, pieces: Iterable[bytes]) -> AbstractContextManager[Staged]:
+        return spooled(self, pieces)
 
     def pieces(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         size = self.size(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -62,6 +63,15 @@ class UploadTerms:
     sha256: str = ""
 
 
+class Staged(Protocol):
+    """Bytes that are safe in the store and have no key yet."""
+
+    size: int
+
+    def publish(self, key: str, *, content_type: str = "") -> None:
+        """Make them the object of ``key``, whole or not at all; once."""
+
+
 class ObjectStore(Protocol):
     """Bytes by key."""
 
@@ -71,6 +81,9 @@ class ObjectStore(Protocol):
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         """Write an object, whole or not at all; its size. One of that key is replaced."""
+
+    def stage(self, pieces: Iterable[bytes]) -> AbstractContextManager[Staged]:
+        """Take ``pieces`` in, one at a time; what is not published by the block's end is gone."""
 
     def pieces(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes from ``start``; :class:`ObjectMissing` at the call, not at the first piece."""

@@ -13,9 +13,10 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BufferedWriter
 from pathlib import Path
 
 from odavl.wire.errors import ServiceUnavailable, StorageFull
@@ -25,6 +26,7 @@ from storage.objects.interface import (
     ObjectMissing,
     Part,
     SignedRequest,
+    Staged,
     UploadTerms,
     check_key,
 )
@@ -57,10 +59,13 @@ class LocalStore:
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         del content_type  # The row in the database has it; a disk keeps none.
-        return self._write(self._path(key), pieces)
+        return self._write(self.path_of(key), pieces)
+
+    def stage(self, pieces: Iterable[bytes]) -> AbstractContextManager[Staged]:
+        return self._staged(pieces)
 
     def pieces(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        path = self._path(key)
+        path = self.path_of(key)
         if not path.is_file():
             raise ObjectMissing(key)
         return _read(path, start, length)
@@ -68,7 +73,7 @@ class LocalStore:
     def facts(self, key: str) -> ObjectFacts:
         with _explained():
             try:
-                return ObjectFacts(self._path(key).stat().st_size)
+                return ObjectFacts(self.path_of(key).stat().st_size)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise ObjectMissing(key) from error
 
@@ -77,18 +82,18 @@ class LocalStore:
 
     def exists(self, key: str) -> bool:
         with _explained():
-            return self._path(key).is_file()
+            return self.path_of(key).is_file()
 
     def delete(self, key: str) -> None:
         with _explained():
-            self._path(key).unlink(missing_ok=True)
+            self.path_of(key).unlink(missing_ok=True)
 
     def move(self, source: str, target: str) -> None:
-        goal = self._path(target)
+        goal = self.path_of(target)
         with _explained():
             _make_folder(goal.parent)
             try:
-                self._path(source).replace(goal)
+                self.path_of(source).replace(goal)
             except FileNotFoundError as error:
                 if goal.is_file():
                     return
@@ -149,7 +154,7 @@ class LocalStore:
         folder = self._parts_folder(upload_id)
         paths = [folder / f"{part.number:05}" for part in parts]
         try:
-            self._write(self._path(key), _joined(paths))
+            self._write(self.path_of(key), _joined(paths))
         except FileNotFoundError as error:
             raise ObjectMissing(key) from error
         self.abort_multipart(key, upload_id)
@@ -176,26 +181,24 @@ class LocalStore:
         return count
 
     def _write(self, target: Path, pieces: Iterable[bytes]) -> int:
-        temporary = self.root / _TEMPORARY / os.urandom(12).hex()
-        size = 0
-        with _explained():
-            _make_folder(target.parent)
-            _make_folder(temporary.parent)
-            try:
-                with temporary.open("xb") as file:
-                    temporary.chmod(0o600)
-                    for piece in pieces:
-                        size += file.write(piece)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(target.parent)
-        return size
+        with self._staged(pieces) as staged:
+            staged.publish_at(target)
+            return staged.size
 
-    def _path(self, key: str) -> Path:
+    @contextmanager
+    def _staged(self, pieces: Iterable[bytes]) -> Iterator[_StagedFile]:
+        temporary = self.root / _TEMPORARY / os.urandom(12).hex()
+        try:
+            with _explained():
+                _make_folder(temporary.parent)
+                file = temporary.open("xb")
+            with file:
+                size = _filled(file, pieces)
+            yield _StagedFile(self, temporary, size)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def path_of(self, key: str) -> Path:
         return self.root / check_key(key)
 
     def _parts_folder(self, upload_id: str) -> Path:
@@ -210,6 +213,39 @@ class LocalStore:
             expires_at=datetime.fromtimestamp(ticket.expires, UTC),
             headers=headers,
         )
+
+
+def _filled(file: BufferedWriter, pieces: Iterable[bytes]) -> int:
+    """Write ``pieces`` to the disk; their size. What their source raises is not the disk's."""
+    with _explained():
+        os.fchmod(file.fileno(), 0o600)
+    size = 0
+    for piece in pieces:
+        with _explained():
+            size += file.write(piece)
+    with _explained():
+        file.flush()
+        os.fsync(file.fileno())
+    return size
+
+
+@dataclass(slots=True)
+class _StagedFile:
+    """On the disk already, under a name that nobody reads."""
+
+    store: LocalStore
+    temporary: Path
+    size: int
+
+    def publish(self, key: str, *, content_type: str = "") -> None:
+        del content_type  # As in :meth:`LocalStore.put`.
+        self.publish_at(self.store.path_of(key))
+
+    def publish_at(self, target: Path) -> None:
+        with _explained():
+            _make_folder(target.parent)
+            self.temporary.replace(target)
+            _sync_folder(target.parent)
 
 
 @contextmanager

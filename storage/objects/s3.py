@@ -11,7 +11,7 @@ import hashlib
 import logging
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,10 +29,12 @@ from storage.objects.interface import (
     ObjectMissing,
     Part,
     SignedRequest,
+    Staged,
     UploadTerms,
     check_key,
     in_parts,
 )
+from storage.objects.staging import spooled
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -88,6 +90,9 @@ class S3Store:
                 ContentMD5=_md5(first),
             )
         return len(first)
+
+    def stage(self, pieces: Iterable[bytes]) -> AbstractContextManager[Staged]:
+        return spooled(self, pieces)
 
     def pieces(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         facts = self.facts(key)

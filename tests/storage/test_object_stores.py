@@ -107,6 +107,30 @@ def test_what_breaks_off_leaves_nothing(store, before):
     assert not store.exists(key)
 
 
+def test_what_is_staged_is_there_once_it_is_published(store):
+    key = new_key()
+    with store.stage([WORDS[:100], WORDS[100:]]) as staged:
+        assert staged.size == len(WORDS)
+        assert not store.exists(key)
+        staged.publish(key, content_type="text/plain")
+    assert whole(store, key) == WORDS
+
+
+def test_what_is_staged_and_not_published_leaves_nothing(store):
+    key = new_key()
+    with store.stage([WORDS]):
+        assert not store.exists(key)
+    assert not store.exists(key)
+
+    def breaking():
+        yield WORDS
+        raise OSError("the client is gone")
+
+    # The trouble is the client's, and is not told as the store's.
+    with pytest.raises(OSError, match="the client"), store.stage(breaking()):
+        raise AssertionError("staged what never came whole")
+
+
 def test_what_is_not_there_is_told(store):
     key = new_key()
     assert not store.exists(key)

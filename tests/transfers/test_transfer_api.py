@@ -15,6 +15,7 @@ from insight.models import Run
 from jobs.models import Job
 from jobs.running import run as run_job
 from odavl.wire.encoding import gzip_compress, sha256_hex
+from odavl.wire.joinable import joinable_pieces
 from storage.models import ObjectPart, StoredObject
 from storage.services import read
 from tests.cast import Api, Person
@@ -372,3 +373,30 @@ def test_incompressible_bytes_make_a_whole_too(api: Api) -> None:
     assert finalize(api, told["uploadId"]).status_code in (400, 422)
     assert not Upload.across_organizations.exists()
     assert StoredObject.across_organizations.filter(joinable=True).count() == 3
+
+
+def test_what_comes_in_the_form_that_is_kept_is_not_compressed_anew(api: Api) -> None:
+    parts = cut(large_document(), 300_000)
+    upload_id = begun(api, b"".join(parts), parts)["uploadId"]
+    joinable = b"".join(joinable_pieces((parts[0],)))
+    put(api, upload_id, joinable, sha256_hex(parts[0]), **{"Content-Encoding": "gzip"})
+    # Level 9 is not ours: what is kept shows who compressed it.
+    foreign = gzip_compress(parts[1], level=9)
+    put(api, upload_id, foreign, sha256_hex(parts[1]), **{"Content-Encoding": "gzip"})
+    kept = [read(StoredObject.across_organizations.get(sha256=sha256_hex(p))) for p in parts[:2]]
+    assert kept[0] == joinable
+    assert kept[1] == b"".join(joinable_pieces((parts[1],)))
+    for part in parts[2:]:
+        put(api, upload_id, part)
+    told = finalize(api, upload_id).json()
+    run_jobs()
+    assert api.get(told["statusUrl"]).json()["state"] == "completed"
+    assert gzip.decompress(read(Upload.across_organizations.get().stored)) == b"".join(parts)
+
+
+def test_another_chunk_in_the_form_that_is_kept_is_refused(api: Api) -> None:
+    upload_id = begun(api, SMALL, CHUNKS)["uploadId"]
+    other = b"".join(joinable_pieces((CHUNKS[0][:-1] + b" ",)))
+    answer = put(api, upload_id, other, sha256_hex(CHUNKS[0]), **{"Content-Encoding": "gzip"})
+    problem(answer, 422, "digest_mismatch")
+    assert not StoredObject.across_organizations.filter(joinable=True).exists()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +33,7 @@ from odavl.wire.errors import (
     RenewableError,
     TransientError,
 )
+from odavl.wire.joinable import is_worth_compressing, joinable_pieces
 from odavl.wire.transfer import Chunk, TransferEnd, TransferRequest, TransferStarted
 
 SMALLEST_CHUNK = 16 * limits.KIBIBYTE
@@ -46,8 +46,7 @@ _FINER = 8
 _AFRESH = 3
 """How often a transfer is begun again that the hub has dropped in the meantime."""
 
-_PROBE_SIZE = 64 * limits.KIBIBYTE
-_WORTH_IT = 0.9
+_PIECE = 256 * limits.KIBIBYTE
 _STARTED = msgspec.json.Decoder(TransferStarted)
 
 
@@ -270,16 +269,12 @@ class _Sending:
         shipment, options = self._whole.shipment, self._whole.options
         if GZIP not in options.encodings or shipment.type in ALREADY_COMPRESSED:
             return _Stoppable(data, self._stopped), ""
-        probe = data[:_PROBE_SIZE]
-        if len(zlib.compress(probe, 1)) >= _WORTH_IT * len(probe):
+        if not is_worth_compressing(data):
             return _Stoppable(data, self._stopped), ""
-        body = _Stoppable(b"", self._stopped)
-        compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        # In the form that the hub keeps: it need not compress the chunk a second time.
         with memoryview(data) as view:
-            for at in range(0, len(data), _PROBE_SIZE):
-                body.write(compressor.compress(view[at : at + _PROBE_SIZE]))
-        body.write(compressor.flush())
-        return body, GZIP
+            parts = (view[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+            return _Stoppable(b"".join(joinable_pieces(parts)), self._stopped), GZIP
 
 
 class _Stoppable(io.BytesIO):
