@@ -11,14 +11,18 @@ from celery.exceptions import SecurityWarning
 from django.core.management import call_command
 from django.urls import get_resolver
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from odavl.wire.limits import KIBIBYTE
 from odavl_hub import env
 from odavl_hub.celery import app
 
 _MOST_WEB_WORKERS = 2
 _KILL_SECONDS = 8
+_READ_BUFFER = 128 * KIBIBYTE
+"""Of each connection. The default, 400 KiB, costs a process 30 MiB more under eight uploads."""
 
 
 def preload() -> None:
@@ -40,6 +44,7 @@ def web(host: str, port: int) -> None:
         blocking_threads=env.integer("WEB_THREADS", 4, at_least=1),
         backpressure=env.integer("WEB_BACKPRESSURE", 64, at_least=1),
         websockets=False,
+        http1_settings=HTTP1Settings(max_buffer_size=_READ_BUFFER),
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=_KILL_SECONDS,
