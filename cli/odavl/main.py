@@ -70,6 +70,10 @@ def run(arguments: list[str]) -> int:
     try:
         code = _invoked(arguments, session)
         sys.stdout.flush()
+        if session.contact is not None and session.contact.answered:
+            from odavl.commands.passing import send_what_waits
+
+            send_what_waits(session)
     except BrokenPipeError:
         return _output_closed()
     except (KeyboardInterrupt, click.Abort):

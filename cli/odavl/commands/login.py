@@ -34,6 +34,7 @@ def login(session: Session, token: str | None) -> None:
     with HubClient(session.address, token=secret) as client:
         who = account.whoami(client)
     session.credentials.store(session.address, _sign_in_of(who), secret)
+    session.contact, session.has_new_rights = client, True
     if session.json:
         from odavl.commands.whoami import document
 

@@ -37,6 +37,9 @@ class Session:
         self.json = False
         self.start: str | Path = "."
         self.flags: dict[str, object] = {}
+        self.contact: HubClient | None = None
+        """The client after whose success what is queued goes out."""
+        self.has_new_rights = False
 
     @property
     def talks(self) -> bool:
@@ -112,8 +115,11 @@ class Session:
         found = self.credentials.load().hubs.get(self.address)
         return found.organization_id if found else None
 
-    def client(self, *, policy: RetryPolicy | None = None) -> HubClient:
-        """A client that speaks for the person. Raises :class:`NotAuthenticated` without a key."""
+    def client(self, *, policy: RetryPolicy | None = None, alone: bool = False) -> HubClient:
+        """A client that speaks for the person. Raises :class:`NotAuthenticated` without a key.
+
+        When it is ``alone``, nothing that is queued goes out after it.
+        """
         from odavl.hub.transport import HubClient
         from odavl.wire.errors import NotAuthenticated
 
@@ -121,9 +127,11 @@ class Session:
             raise NotAuthenticated(
                 f"Nobody is signed in to {self.address}.", hint="Run: odavl login --token -"
             )
-        return HubClient(
+        client = HubClient(
             self.address, token=self.token, organization_id=self.organization_id, policy=policy
         )
+        self.contact = None if alone else client
+        return client
 
     def destination(self) -> Destination:
         """Where uploads go."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_NAMED = 20
 """How many uploads are named one by one without ``-v``."""
 
+SHOWN_ID = 8
+"""How many characters of an id a person gets to see."""
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -34,19 +37,24 @@ sync.add_command(jobs)
 
 @sync.command()
 @click.option("-c", "--clear", is_flag=True, help="Throw away everything that waits.")
+@click.option("-y", "--yes", is_flag=True, help="Clear without asking.")
+@click.option("--drop", metavar="ID", multiple=True, help="Throw away this one, or all `refused`.")
+@click.option("--retry", metavar="ID", multiple=True, help="Try this one again, or all `refused`.")
 @output_options
 @pass_session
-def queue(session: Session, *, clear: bool) -> None:
-    """Show what waits: how much, of which product, since when, and what stands against it."""
+def queue(session: Session, /, **asked: Any) -> None:
+    """Show what waits: how much, of which product, since when, and what stands against it.
+
+    IDs are those that are shown; their beginning is enough. Without a terminal, --clear does not
+    ask.
+    """
     from odavl.hub.queue import UploadQueue
 
     waiting = UploadQueue(session.home)
-    if clear:
-        removed = waiting.clear()
-        if session.json:
-            session.emit({"cleared": removed})
-        else:
-            session.say(f"Cleared {plural(removed, 'queued upload')}.")
+    if asked["clear"] or asked["drop"] or asked["retry"]:
+        from odavl.commands.queue_changes import change_queue
+
+        change_queue(session, waiting, **asked)
         return
     content = waiting.content()
     if session.json:
@@ -83,6 +91,7 @@ def queue_document(content: QueueContent, hub: str | None) -> dict[str, Any]:
         "total": len(content.items),
         "byProduct": dict(Counter(item.product for item in content.items)),
         "byState": dict(Counter(_state(item, hub) for item in content.items)),
+        "byHub": dict(Counter(item.hub for item in content.items)),
         "bytes": sum(item.bodySize for item in content.items),
         "oldest": content.items[0].createdAt if content.items else None,
         "newer": content.newer,
@@ -96,12 +105,11 @@ def _process(session: Session, waiting: Any) -> QueueReport:
     from odavl.hub.queue_run import process_queue as send
     from odavl.hub.retry import ONCE
 
-    with session.client(policy=ONCE) as client, ProgressLine(shown=session.talks) as line:
-        return send(
-            waiting,
-            client,
-            on_item=lambda done, total: line.tell(f"sending {done + 1} of {total}", done / total),
-        )
+    with (
+        session.client(policy=ONCE, alone=True) as client,
+        ProgressLine(shown=session.talks) as line,
+    ):
+        return send(waiting, client, on_progress=line.tell)
 
 
 def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> None:
@@ -115,8 +123,9 @@ def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> No
     for product, count in sorted(products.items()):
         session.show(f"  {printable(product):10} {count:,}")
     session.show(f"Oldest: {printable(content.items[0].createdAt)}")
-    hubs = sorted({item.hub for item in content.items})
-    session.show(f"For:    {printable(', '.join(hubs))}")
+    hubs = Counter(item.hub for item in content.items)
+    told = [f"{each} ({count:,})" if len(hubs) > 1 else each for each, count in hubs.items()]
+    session.show(f"For:    {printable(', '.join(sorted(told)))}")
     states = Counter(_state(item, hub) for item in content.items)
     for state, text in _STATES.items():
         if states[state]:
@@ -129,11 +138,13 @@ def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> No
         session.show(f"  and {len(troubled) - len(shown):,} more (-v shows all)")
     if states["queued"] or states["held"]:
         session.say("Send them: odavl sync process-queue")
+    if states["refused"]:
+        session.say("Try what was refused again, or throw it away: --retry ID, --drop ID")
 
 
 _STATES = {
     "held": "until somebody mends the reason below",
-    "refused": "for good: kept to be looked at, not sent again",
+    "refused": "kept to be looked at, not sent again by itself",
 }
 
 
@@ -151,8 +162,8 @@ def _item_line(item: QueuedUpload, hub: str | None) -> str:
     told = item.reason or "not tried yet"
     if hub is not None and item.hub != hub:
         told = f"queued for {item.hub}, and the hub is now {hub}"
-    text = f"{_state(item, hub):8} {item.product} {item.type} {item.filePath}: {told}"
-    return f"  {printable(text)}"
+    name = f"{item.product} {item.type} {item.filePath}"
+    return f"  {printable(f'{item.id[:SHOWN_ID]}  {_state(item, hub):8} {name}: {told}')}"
 
 
 def _warn_of_others(session: Session, content: QueueContent, quarantine: Path) -> None:

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from odavl.hub.delivery import deliver, upload_options
+from odavl.hub.due import is_put_off
 from odavl.hub.payload import Payload
 from odavl.hub.private_files import open_private
-from odavl.hub.queue import QueuedUpload, UploadQueue, timestamp, with_failure
+from odavl.hub.progress import Progress
+from odavl.hub.queue import QueuedUpload, UploadQueue, with_failure
 from odavl.hub.retry import full_jitter
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import HubClient
@@ -35,8 +37,14 @@ PAUSES = (1.0, 5.0, 15.0)
 LONGEST_PAUSE = 30.0
 """Seconds; an item whose ``Retry-After`` asks for more is left for the next call."""
 
-_CONCERNS_ALL = (HubUnreachable, NotTheHub, NotAuthenticated)
+_CONCERNS_ALL = (HubUnreachable, NotTheHub, NotAuthenticated, RateLimited)
 """Errors that the next item would meet as well."""
+
+Choice = Callable[[QueuedUpload], bool]
+
+
+def everything(_item: QueuedUpload) -> bool:
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,10 @@ class Failure:
 
 @dataclass(kw_only=True)
 class QueueReport:
-    """What became of one call. ``processed`` is ``succeeded`` and ``failed`` together."""
+    """What became of one call. ``processed`` is ``succeeded`` and ``failed`` together.
+
+    What was not chosen is in none of them.
+    """
 
     succeeded: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -76,11 +87,16 @@ class QueueReport:
 class _Run:
     queue: UploadQueue
     client: HubClient
-    on_item: Callable[[int, int], None]
+    choose: Choice
+    on_progress: Progress
     options: UploadOptions | None = None
 
-    def send(self, item: QueuedUpload) -> None:
+    def send(self, item: QueuedUpload, what: str) -> None:
         """Deliver ``item`` and remove it; raises what stood against it."""
+
+        def on_progress(step: str, share: float) -> None:
+            self.on_progress(f"{what}: {step}", share)
+
         if self.options is None:
             self.options = upload_options(self.client)
         body = open_private(self.queue.blob_path(item))
@@ -96,7 +112,8 @@ class _Run:
             )
             if body.seek(0, 2) != item.bodySize:
                 raise RefusedError("The snapshot of the payload is damaged.")
-            deliver(self.client, _shipment(item, payload), self.options, wait=False)
+            shipment = _shipment(item, payload)
+            deliver(self.client, shipment, self.options, wait=False, on_progress=on_progress)
         self.queue.remove(item)
 
 
@@ -106,24 +123,26 @@ def process_queue(
     *,
     rounds: int = len(PAUSES),
     wait: bool = True,
-    on_item: Callable[[int, int], None] = lambda _done, _total: None,
+    choose: Choice = everything,
+    on_progress: Progress = lambda _what, _share: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> QueueReport:
-    """Send everything that may go to the client's hub, oldest first, in up to ``rounds`` attempts.
+    """Send what may go to the client's hub, in up to ``rounds`` attempts.
 
-    With ``wait`` False it gives way to another process that is sending. ``on_item`` is told how
-    many are done, and of how many.
+    The oldest first, but what was tried in vain behind what was not: one upload that no hub takes
+    must not stand before all others. ``choose`` is asked just before each is sent. With ``wait``
+    False it gives way to another process that is sending.
     """
     report = QueueReport()
     with queue.sending(wait=wait) as mine:
         if not mine:
             report.busy = True
             return report
-        run = _Run(queue=queue, client=client, on_item=on_item)
+        run = _Run(queue=queue, client=client, choose=choose, on_progress=on_progress)
         pending = _waiting(queue, client, report)
         for attempt in range(rounds):
-            failures = list(_round(run, pending, PAUSES[min(attempt, len(PAUSES) - 1)]))
-            report.succeeded += len(pending) - len(failures)
+            pending.sort(key=lambda item: item.attempts)
+            failures = list(_round(run, report, pending, PAUSES[min(attempt, len(PAUSES) - 1)]))
             again = [f.item for f in failures if attempt + 1 < rounds and _soon(f)]
             kept = {item.id for item in again}
             report.failures += [f for f in failures if f.item.id not in kept]
@@ -136,14 +155,13 @@ def process_queue(
 
 def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list[QueuedUpload]:
     """What may be sent now; what must not be goes into ``report`` with the reason."""
-    now = timestamp()
     pending: list[QueuedUpload] = []
     for item in queue.content().items:
         if item.state == "refused":
             told = str((item.lastError or {}).get("detail", "Refused by the hub."))
             report.set_aside.append(Failure(item=item, error=RefusedError(told)))
             continue
-        error = _hindrance(item, client, now)
+        error = _hindrance(item, client)
         if error is None:
             pending.append(item)
         else:
@@ -151,32 +169,53 @@ def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list
     return pending
 
 
-def _hindrance(item: QueuedUpload, client: HubClient, now: str) -> OdavlError | None:
+def _hindrance(item: QueuedUpload, client: HubClient) -> OdavlError | None:
     if item.hub != client.address:
         return HeldError(
             f"It was queued for {item.hub}, and the hub is now {client.address}.",
             hint=f"To send it: ODAVL_CLOUD_API={item.hub} odavl sync process-queue",
         )
     asked_to_wait = (item.lastError or {}).get("retryAfter") is not None
-    if asked_to_wait and (item.nextAttemptAt or "") > now:
+    if item.state == "queued" and asked_to_wait and is_put_off(item):
         return RateLimited(f"The hub asked to wait until {item.nextAttemptAt}.")
     return None
 
 
-def _round(run: _Run, pending: list[QueuedUpload], pause: float) -> Iterator[Failure]:
-    """Try each of ``pending`` once; what hinders all ends the round without a try of the rest."""
-    ended_by: OdavlError | None = None
+def _round(
+    run: _Run, report: QueueReport, pending: list[QueuedUpload], pause: float
+) -> Iterator[Failure]:
+    """Try each of ``pending`` once; what others of them would meet as well is not tried again."""
+    met: list[Failure] = []
     for done, item in enumerate(pending):
-        run.on_item(done, len(pending))
-        if ended_by is not None:
-            yield Failure(item=item, error=ended_by)
+        if not run.choose(item):
             continue
+        if known := next((each.error for each in met if _concerns(each, item)), None):
+            yield Failure(item=item, error=known)
+            continue
+        what = f"sending {done + 1} of {len(pending)}"
+        run.on_progress(what, done / len(pending))
         try:
-            run.send(item)
+            run.send(item, what)
+            report.succeeded += 1
         except OdavlError as error:
-            yield Failure(item=_noted(run.queue, item, error, pause), error=error)
-            if isinstance(error, _CONCERNS_ALL):
-                ended_by = error
+            failure = Failure(item=_noted(run.queue, item, error, pause), error=error)
+            if isinstance(error, (*_CONCERNS_ALL, HeldError)):
+                met.append(failure)
+            yield failure
+
+
+def _concerns(failure: Failure, item: QueuedUpload) -> bool:
+    """Whether ``item`` would fail as ``failure`` did; of what is held, where it is of the kind."""
+    if isinstance(failure.error, _CONCERNS_ALL):
+        return True
+    # A smaller one may still fit into what is left of a quota.
+    return _kind(item) == _kind(failure.item) and item.size >= failure.item.size
+
+
+def _kind(item: QueuedUpload) -> tuple[object, ...]:
+    metadata = item.metadata
+    project = (metadata.get("projectId"), metadata.get("projectName"))
+    return item.product, item.type, item.organizationId, *project
 
 
 def _noted(queue: UploadQueue, item: QueuedUpload, error: OdavlError, pause: float) -> QueuedUpload:
@@ -184,7 +223,8 @@ def _noted(queue: UploadQueue, item: QueuedUpload, error: OdavlError, pause: flo
         return item  # the disk that cannot be read will not take the note either
     seconds = error.retry_after if error.retry_after is not None else full_jitter(pause)
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    changed = with_failure(item, error, next_attempt_at=moment if error.retryable else None)
+    comes_again = error.retryable or error.retry_after is not None
+    changed = with_failure(item, error, next_attempt_at=moment if comes_again else None)
     queue.update(changed)
     return changed
 

@@ -109,6 +109,8 @@ class HubClient:
         self.address = address
         self.organization_id = organization_id
         self.policy = policy or RetryPolicy()
+        self.answered = False
+        """Whether the hub has taken a request."""
         self._token = token
         self._sleep = sleep
         self._origin = _origin(address)
@@ -158,11 +160,14 @@ class HubClient:
         attempt = 1
         while True:
             try:
-                return self._send_once(call)
+                answer = self._send_once(call)
             except OdavlError as error:
                 pause = (policy or self.policy).pause(attempt, error.retry_after)
                 if not (error.retryable and call.repeatable) or pause is None:
                     raise
+            else:
+                self.answered = True
+                return answer
             self._sleep(pause)
             attempt += 1
 

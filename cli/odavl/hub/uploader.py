@@ -180,11 +180,12 @@ def _queue(
     with compressed(shipment.payload, shipment.type) as snapshot:
         item = _item(destination, shipment, snapshot)
         shown = source.absolute() if source else queue.blob_path(item)
+        comes_again = error.retryable or error.retry_after is not None
         moment = datetime.now(UTC) + timedelta(seconds=error.retry_after or PAUSES[0])
         failed = with_failure(
             item._replace(filePath=str(shown)),
             error,
-            next_attempt_at=moment if error.retryable else None,
+            next_attempt_at=moment if comes_again else None,
         )
         queue.add(failed, snapshot.body)
 

@@ -1,0 +1,56 @@
+"""What is queued goes out after a command that has just talked to the hub."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from odavl.commands.session import Session
+from odavl.commands.terminal import plural
+
+if TYPE_CHECKING:
+    from odavl.hub.draining import Drained
+
+
+def send_what_waits(session: Session) -> None:
+    """Send what is due, for a few seconds; nothing that happens here is the command's failure.
+
+    On a terminal the rest goes on in the background. In a pipeline it does not: a process that
+    outlives its step is in the way of the next one, and a container ends it anyway.
+    """
+    from odavl.hub.draining import drain, drain_in_background
+    from odavl.wire.errors import OdavlError
+
+    try:
+        token = session.token
+        if token is None:
+            return
+        drained = drain(session.home, session.address, token, new_rights=session.has_new_rights)
+        goes_on = bool(drained.due and sys.stderr.isatty() and not os.environ.get("CI"))
+        if goes_on:
+            drain_in_background(
+                session.home, session.address, token, new_rights=session.has_new_rights
+            )
+        for line in _lines(drained, goes_on=goes_on):
+            session.say(line)
+    except KeyboardInterrupt:
+        session.say("Interrupted; what was not sent still waits.")
+    except (OdavlError, OSError) as error:
+        if session.verbose:
+            session.say(f"What is queued was not sent: {error}")
+
+
+def _lines(drained: Drained, *, goes_on: bool) -> list[str]:
+    lines = []
+    if drained.sent:
+        lines.append(f"Sent {plural(drained.sent, 'queued upload')}.")
+    if drained.due and goes_on:
+        lines.append(f"{plural(drained.due, 'more queued upload')} will go out in the background.")
+    elif drained.due:
+        lines.append(
+            f"Still queued: {plural(drained.due, 'upload')}. Send: odavl sync process-queue"
+        )
+    if drained.failed:
+        lines.append(f"Not taken: {plural(drained.failed, 'queued upload')}. See: odavl sync queue")
+    return lines
