@@ -109,7 +109,11 @@ def _process(session: Session, waiting: Any) -> QueueReport:
         session.client(policy=ONCE, alone=True) as client,
         ProgressLine(shown=session.talks) as line,
     ):
-        return send(waiting, client, on_progress=line.tell)
+        report = send(waiting, client, wait=False, on_progress=line.tell)
+        if report.busy:
+            session.say("Another process is sending; this one waits for it.")
+            report = send(waiting, client, on_progress=line.tell)
+        return report
 
 
 def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> None:

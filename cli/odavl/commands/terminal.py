@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -23,7 +24,9 @@ PROGRESS_AFTER = 1.0
 """Seconds; what is done sooner shows no progress."""
 
 _BAR_WIDTH = 24
+_NARROWEST_BAR = 6
 _REDRAW_EVERY = 0.1
+_USUAL_COLUMNS = 79
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -70,7 +73,7 @@ class ProgressLine:
 
     def __exit__(self, *_exception: object) -> None:
         if self._width:
-            click.echo(f"\r{' ' * self._width}\r", nl=False, err=True)
+            click.echo(f"\r{' ' * min(self._width, _columns())}\r", nl=False, err=True)
 
     def tell(self, what: str, share: float | None = None) -> None:
         """``share`` is from 0 to 1, None where it is not known."""
@@ -81,18 +84,34 @@ class ProgressLine:
             if now - self._last < _REDRAW_EVERY and share != 1:
                 return
             self._last = now
-            line = self._line(what, share)
-            click.echo(f"\r{line.ljust(self._width)}", nl=False, err=True)
-            self._width = max(self._width, len(line))
+            columns = _columns()
+            line = progress_text(what, share, columns)
+            # Not wider than the window is by now: what wraps could not be taken back.
+            click.echo(f"\r{line.ljust(min(self._width, columns))}", nl=False, err=True)
+            self._width = len(line)
 
-    @staticmethod
-    def _line(what: str, share: float | None) -> str:
-        columns = 78
-        if share is None:
-            return printable(what)[:columns]
-        filled = round(min(max(share, 0.0), 1.0) * _BAR_WIDTH)
-        bar = "#" * filled + "-" * (_BAR_WIDTH - filled)
-        return f"[{bar}] {share:4.0%}  {printable(what)}"[:columns]
+
+def progress_text(what: str, share: float | None, columns: int) -> str:
+    """At most ``columns`` characters: a bar where there is room for one, and how far it is."""
+    text = printable(what)
+    if share is None:
+        return text[:columns]
+    share = min(max(share, 0.0), 1.0)
+    text = f"{share:4.0%}  {text}"
+    width = min(_BAR_WIDTH, columns - len(text) - len("[] "))
+    if width < _NARROWEST_BAR:
+        return text[:columns]
+    filled = round(share * width)
+    return f"[{'#' * filled}{'-' * (width - filled)}] {text}"
+
+
+def _columns() -> int:
+    """The window's width by now, less the column in which some terminals wrap."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return columns - 1 if columns > 1 else _USUAL_COLUMNS  # a terminal may not know its own
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from odavl.hub.cutting import cut
 from odavl.hub.payload import ALREADY_COMPRESSED, GZIP
-from odavl.hub.progress import Meter, OnTransfer, Progress
+from odavl.hub.progress import Meter, OnTransfer, Progress, followed
 from odavl.hub.retry import ONCE, RetryPolicy
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
@@ -66,7 +66,7 @@ def transfer(
     """
     size = min(largest or options.chunk_size, options.chunk_size)
     known = Meter(shipment.payload.size, on_progress, on_transfer)
-    return _Transfer(client, shipment, options, known).run(size)
+    return _Transfer(client, shipment, options, known, on_progress).run(size)
 
 
 class _CutOff(Exception):
@@ -79,10 +79,11 @@ class _Transfer:
     shipment: Shipment
     options: UploadOptions
     meter: Meter
+    on_progress: Progress | None
     chunks: list[Chunk] = field(default_factory=list)
 
     def run(self, largest: int) -> Answer:
-        self.chunks = self._named(cut(self._pieces(), largest=largest))
+        self.chunks = self._named(cut(self._followed("dividing"), largest=largest))
         begun = 0
         while True:
             try:
@@ -153,6 +154,9 @@ class _Transfer:
     def _pieces(self) -> Iterator[bytes]:
         return self.shipment.payload.pieces()
 
+    def _followed(self, what: str) -> Iterator[bytes]:
+        return followed(self._pieces(), what, self.shipment.payload.size, self.on_progress)
+
     def _divided(self, chunks: Iterable[Chunk]) -> Iterator[Iterator[bytes]]:
         return _divided(self._pieces(), (chunk.size for chunk in chunks))
 
@@ -161,7 +165,8 @@ class _Transfer:
         if len(known) > limits.MAX_CHUNKS:
             raise PayloadTooLarge(f"The payload makes more than {limits.MAX_CHUNKS} chunks.")
         named = []
-        for size, pieces in zip(known, _divided(self._pieces(), known), strict=False):
+        whole = self._followed("naming chunks")
+        for size, pieces in zip(known, _divided(whole, known), strict=False):
             digest = hashlib.sha256()
             for piece in pieces:
                 digest.update(piece)

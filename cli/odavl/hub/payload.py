@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from odavl.hub.progress import Progress, followed
 from odavl.wire import limits
 from odavl.wire.errors import LocalStorageFailed, PayloadTooLarge, UsageError
 
@@ -50,19 +51,19 @@ class Payload:
 
         Raises :class:`LocalStorageFailed` where it cannot be read.
         """
-        self.body.seek(0)
         try:
             if self.encoding == GZIP:
                 yield from _inflated(self.body)
-                return
-            while piece := self.body.read(_PIECE):
-                yield piece
+            else:
+                yield from _pieces(self.body)
         except (OSError, zlib.error) as error:
             raise LocalStorageFailed(f"The payload cannot be read: {error}.") from error
 
 
 @contextmanager
-def opened(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
+def opened(
+    source: bytes | Path, upload_type: str, on_progress: Progress | None = None
+) -> Iterator[Payload]:
     """``source`` as a :class:`Payload`, closed afterwards: made ready where it is small.
 
     A large one is read from where it lies, as it will travel in chunks that are compressed one by
@@ -75,21 +76,22 @@ def opened(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
                 yield small
             return
         try:
-            yield _measured(reading)
+            yield _measured(reading, size, on_progress)
         except OSError as error:
             raise LocalStorageFailed(f"The payload cannot be read: {error.strerror}.") from error
 
 
 @contextmanager
-def compressed(payload: Payload, upload_type: str) -> Iterator[Payload]:
+def compressed(
+    payload: Payload, upload_type: str, on_progress: Progress | None = None
+) -> Iterator[Payload]:
     """``payload`` as one body on the wire takes it, and as it is kept."""
     if payload.encoding == GZIP or upload_type in ALREADY_COMPRESSED:
         yield payload
         return
-    payload.body.seek(0)
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
         try:
-            size, sha256 = _copy_encoded(payload.body, writing, GZIP)
+            size, sha256 = _copy_encoded(payload.body, writing, GZIP, on_progress)
         except OSError as error:
             raise LocalStorageFailed(
                 f"The payload cannot be made ready: {error.strerror}."
@@ -136,18 +138,18 @@ def without_gzip(payload: Payload) -> Iterator[Payload]:
 
 def _inflated(body: IO[bytes]) -> Iterator[bytes]:
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    while piece := body.read(_PIECE):
+    for block in _pieces(body):
+        piece = block
         while piece:
             yield inflater.decompress(piece, _PIECE)
             piece = inflater.unconsumed_tail
     yield inflater.flush()
 
 
-def _measured(reading: IO[bytes]) -> Payload:
+def _measured(reading: IO[bytes], expected: int, on_progress: Progress | None) -> Payload:
     digest = hashlib.sha256()
     size = 0
-    reading.seek(0)
-    while piece := reading.read(_PIECE):
+    for piece in followed(_pieces(reading), "reading", expected, on_progress):
         size += len(piece)
         _check_size(size)
         digest.update(piece)
@@ -161,12 +163,15 @@ def _check_size(size: int) -> None:
         raise PayloadTooLarge(f"The payload is larger than {limits.MAX_INFLATED_SIZE} bytes.")
 
 
-def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tuple[int, str]:
+def _copy_encoded(
+    reading: IO[bytes], writing: IO[bytes], encoding: str, on_progress: Progress | None = None
+) -> tuple[int, str]:
     """Size and SHA-256 (hex) of what was read."""
     digest = hashlib.sha256()
     compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     size = 0
-    while piece := reading.read(_PIECE):
+    expected = reading.seek(0, os.SEEK_END)
+    for piece in followed(_pieces(reading), "compressing", expected, on_progress):
         size += len(piece)
         _check_size(size)
         digest.update(piece)
@@ -174,6 +179,12 @@ def _copy_encoded(reading: IO[bytes], writing: IO[bytes], encoding: str) -> tupl
     if encoding == GZIP:
         writing.write(compressor.flush())
     return size, digest.hexdigest()
+
+
+def _pieces(reading: IO[bytes]) -> Iterator[bytes]:
+    reading.seek(0)
+    while piece := reading.read(_PIECE):
+        yield piece
 
 
 @contextmanager

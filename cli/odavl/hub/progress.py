@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 Progress = Callable[[str, float], None]
-"""Told what goes on ("uploading…", "processing") and how far, from 0 to 1."""
+"""Told what goes on ("reading", "uploading…", "processing") and how far, from 0 to 1."""
 
 _WINDOW = 10.0
 """Seconds over which the rate is taken: short enough to follow, long enough to be calm."""
 
-_MEGABYTE = 1_000_000
+_KILOBYTE, _MEGABYTE, _GIGABYTE = 1_000, 1_000_000, 1_000_000_000
 _MINUTE, _HOUR = 60, 3600
+_LONGEST = 100 * _HOUR
 
 
 class TransferProgress(NamedTuple):
@@ -32,7 +33,19 @@ class TransferProgress(NamedTuple):
     def __str__(self) -> str:
         if self.seconds_left is None:
             return "uploading"
-        return f"uploading, {self.rate / _MEGABYTE:.1f} MB/s, {_duration(self.seconds_left)} left"
+        return f"uploading, {_speed(self.rate)}, {_duration(self.seconds_left)} left"
+
+
+def followed(
+    pieces: Iterable[bytes], what: str, total: int, on_progress: Progress | None
+) -> Iterator[bytes]:
+    """``pieces``, of ``total`` bytes together; ``on_progress`` is told how many are through."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        if on_progress:
+            on_progress(what, done / max(total, 1))
 
 
 OnTransfer = Callable[[TransferProgress], None]
@@ -94,7 +107,16 @@ class Meter:
             self._on_progress(str(found), found.done / max(found.total, 1))
 
 
+def _speed(rate: float) -> str:
+    """``rate`` in bytes a second, for people."""
+    if rate < _MEGABYTE:
+        return f"{rate / _KILOBYTE:.1f} kB/s"
+    return f"{rate / _MEGABYTE:.1f} MB/s" if rate < _GIGABYTE else f"{rate / _GIGABYTE:.1f} GB/s"
+
+
 def _duration(seconds: float) -> str:
+    if seconds >= _LONGEST:
+        return f"over {_LONGEST // _HOUR} hours"
     whole = round(seconds)
     if whole >= _HOUR:
         return f"{whole // _HOUR}:{whole % _HOUR // _MINUTE:02}:{whole % _MINUTE:02}"

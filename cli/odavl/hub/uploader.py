@@ -106,49 +106,68 @@ def upload(
 ) -> UploadResult:
     """Send ``payload``, and what is queued before it; what cannot be sent now is queued.
 
-    ``source`` is the file that a person knows the payload by. ``on_transfer`` is told how far the
-    chunks of a large payload are, in figures. Ctrl-C queues as well. A payload that
-    the hub refuses is not queued, except for a ``silent`` upload, whose refusal nobody would see.
-    Raises :class:`LocalStorageFailed` where it could neither be sent nor queued.
+    ``source`` is the file that a person knows the payload by. ``on_progress`` is told in words what
+    goes on, ``on_transfer`` in figures how far the chunks of a large payload are; both from the
+    threads that send, many times a second, and both should be back soon. Ctrl-C queues as well. A
+    payload that the hub refuses is not queued, except for a ``silent`` upload, whose refusal nobody
+    would see. Raises :class:`LocalStorageFailed` where it could neither be sent nor queued; a
+    ``silent`` upload raises nothing of the kind, as what it goes with must not fail.
     """
-    with opened(payload, upload_type) as ready:
-        shipment = Shipment(
-            product=product,
-            type=upload_type,
-            payload=ready,
-            metadata=metadata,
-            idempotency_key=uuid.uuid4().hex,
-            organization_id=destination.organization_id,
-        )
-        try:
-            with _client(destination) as client:
-                options = upload_options(client)
-                before = _drained(destination, client)
-                delivery = deliver(
-                    client,
+    shown = source or (payload if isinstance(payload, Path) else None)
+    try:
+        with opened(payload, upload_type, on_progress) as ready:
+            shipment = Shipment(
+                product=product,
+                type=upload_type,
+                payload=ready,
+                metadata=metadata,
+                idempotency_key=uuid.uuid4().hex,
+                organization_id=destination.organization_id,
+            )
+            try:
+                return _sent(
+                    destination,
                     shipment,
-                    options,
                     wait=wait,
                     on_progress=on_progress,
                     on_transfer=on_transfer,
                 )
-            return UploadResult(
-                state=delivery.state,
-                upload_id=delivery.upload_id,
-                run_id=delivery.run_id,
-                url=delivery.url,
-                sent_before=before,
-            )
-        except (TransientError, RenewableError, HeldError, RefusedError) as error:
-            failure: OdavlError = error
-        except KeyboardInterrupt:
-            failure = TransientError("The upload was interrupted.")
-        state = state_of(failure)
-        if state == "refused" and not silent:
-            return UploadResult(state=state, error=failure)
-        shown = source or (payload if isinstance(payload, Path) else None)
-        _queue(destination, shipment, failure, shown)
-        return UploadResult(state=state, error=failure, queued=True)
+            except (TransientError, RenewableError, HeldError, RefusedError) as error:
+                failure: OdavlError = error
+            except KeyboardInterrupt:
+                failure = TransientError("The upload was interrupted.")
+            state = state_of(failure)
+            if state == "refused" and not silent:
+                return UploadResult(state=state, error=failure)
+            _queue(destination, shipment, failure, shown, on_progress)
+            return UploadResult(state=state, error=failure, queued=True)
+    except OdavlError as error:
+        if not silent:
+            raise
+        return UploadResult(state="refused", error=error)
+
+
+def _sent(
+    destination: Destination,
+    shipment: Shipment,
+    *,
+    wait: bool,
+    on_progress: Progress | None,
+    on_transfer: OnTransfer | None,
+) -> UploadResult:
+    with _client(destination) as client:
+        options = upload_options(client)
+        before = _drained(destination, client)
+        delivery = deliver(
+            client, shipment, options, wait=wait, on_progress=on_progress, on_transfer=on_transfer
+        )
+    return UploadResult(
+        state=delivery.state,
+        upload_id=delivery.upload_id,
+        run_id=delivery.run_id,
+        url=delivery.url,
+        sent_before=before,
+    )
 
 
 def _client(destination: Destination) -> HubClient:
@@ -173,11 +192,15 @@ def _drained(destination: Destination, client: HubClient) -> int:
 
 
 def _queue(
-    destination: Destination, shipment: Shipment, error: OdavlError, source: Path | None
+    destination: Destination,
+    shipment: Shipment,
+    error: OdavlError,
+    source: Path | None,
+    on_progress: Progress | None,
 ) -> None:
     queue = UploadQueue(destination.home)
     # The file may have changed since it was first read; what is queued is what it holds now.
-    with compressed(shipment.payload, shipment.type) as snapshot:
+    with compressed(shipment.payload, shipment.type, on_progress) as snapshot:
         item = _item(destination, shipment, snapshot)
         shown = source.absolute() if source else queue.blob_path(item)
         comes_again = error.retryable or error.retry_after is not None

@@ -172,7 +172,7 @@ def _failure_line(sent: UploadResult) -> str:
         return f"Not uploaded, the hub refuses it: {told}"
     if not sent.queued:
         return f"Not uploaded: {told}"
-    send = "odavl sync process-queue sends it; so does the next upload."
+    send = "odavl sync process-queue sends it; so does the next command that reaches the hub."
     return f"Not uploaded, but queued: {told} Then: {send}"
 
 
