@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,3 +74,30 @@ def odavl(home: Path, project: Path) -> Odavl:
         )
 
     return run
+
+
+def on_a_terminal(
+    arguments: list[str], home: Path, cwd: Path, *, typed: str = "", columns: int = 80, **env: str
+) -> str:
+    """What a person sees: standard output and error on one pseudo-terminal."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    os.write(master, typed.encode())
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=cwd,
+        env=command_environment(home, TERM="xterm", **env),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    try:
+        while piece := os.read(master, 65536):
+            seen += piece
+    except OSError:  # Linux tells the end of a terminal so
+        pass
+    process.wait(60)
+    os.close(master)
+    return seen.decode()

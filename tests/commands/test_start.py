@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from odavl import __version__
 from odavl.commands.insight import COMMANDS as INSIGHT_COMMANDS
 from odavl.main import COMMANDS
-from tests.client.fixtures import Odavl, command, command_environment
+from tests.client.fixtures import Odavl, command, command_environment, on_a_terminal
 
 HEAVY = {
     "asyncio", "cryptography", "dataclasses", "email", "hashlib", "httpx", "importlib.metadata",
@@ -177,29 +176,6 @@ def test_a_reader_that_goes_away_is_no_error(home: Path, project: Path) -> None:
     )
     os.close(writing)
     assert (result.stderr, result.returncode) == (b"", 141)
-
-
-def on_a_terminal(arguments: list[str], home: Path, cwd: Path, **environ: str) -> str:
-    """What a person sees: standard output and error on one pseudo-terminal."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=cwd,
-        env=command_environment(home, TERM="xterm", **environ),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    seen = b""
-    try:
-        while piece := os.read(master, 65536):
-            seen += piece
-    except OSError:  # Linux tells the end of a terminal so
-        pass
-    process.wait(60)
-    os.close(master)
-    return seen.decode()
 
 
 def test_colour_is_for_terminals_and_no_color_ends_it(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue import QueuedUpload, UploadQueue, timestamp
 from odavl.hub.queue_run import QueueReport, process_queue
 from odavl.hub.retry import ONCE
 from odavl.hub.transport import HubClient
-from odavl.wire.encoding import sha256_hex
 from odavl.wire.errors import (
     InvalidPayload,
+    MissingScope,
     NotAuthenticated,
     QuotaExceeded,
     RateLimited,
     ServerFault,
 )
+from tests.client.queued import enqueue
 from tests.client.small_hub import TOKEN, SmallHub, cut, html, lose_answer, problem
 
 
@@ -34,23 +34,8 @@ class Desk:
         self.pauses: list[float] = []
 
     def put(self, **changes: object) -> QueuedUpload:
-        number = len(self.queue.content().items)
-        body = b"payload %d" % number
-        item = QueuedUpload(
-            id=new_item_id(),
-            product="insight",
-            type="analysis-results",
-            filePath=f"/p/{number}.json",
-            metadata={"projectName": "shop"},
-            hub=self.hub.address,
-            idempotencyKey=f"key-{number}",
-            encoding="identity",
-            size=len(body),
-            bodySize=len(body),
-            sha256=sha256_hex(body),
-            createdAt=timestamp(),
-        )
-        return self.queue.add(item._replace(**changes), io.BytesIO(body))  # type: ignore[arg-type]
+        body = b"payload %d" % len(self.items())
+        return enqueue(self.queue.home, self.hub.address, body, **changes)
 
     def run(self, rounds: int = 3) -> QueueReport:
         return process_queue(self.queue, self.client, rounds=rounds, sleep=self.pauses.append)
@@ -118,7 +103,7 @@ def test_a_hub_that_is_away_costs_one_try_a_round(desk: Desk) -> None:
     desk.hub.faults.extend([cut] * 3)
     assert counts(desk.run()) == (4, 0, 4, 3)
     assert len(desk.hub.uploads_seen()) == 3
-    assert [item.attempts for item in desk.items()] == [3, 0, 0, 0]
+    assert [item.attempts for item in desk.items()] == [1, 1, 1, 0]
 
 
 def test_a_captive_portal_takes_nothing(desk: Desk) -> None:
@@ -191,6 +176,63 @@ def test_a_short_retry_after_is_waited_for(desk: Desk) -> None:
     desk.hub.faults.append(problem(RateLimited(), Retry_After="9"))
     assert desk.run().succeeded == 1
     assert 7 <= desk.pauses[0] <= 11
+
+
+def test_what_no_hub_takes_does_not_stand_before_the_others(desk: Desk) -> None:
+    desk.put(), desk.put()
+    desk.hub.faults.append(html(403))  # a filter on the way that dislikes the first
+    assert desk.run(rounds=1).succeeded == 0
+    assert desk.run(rounds=1).succeeded == 2
+    assert desk.payloads() == [b"payload 1", b"payload 0"]
+
+
+def test_a_hub_that_asks_to_wait_is_asked_once(desk: Desk) -> None:
+    for _ in range(3):
+        desk.put()
+    desk.hub.faults.append(problem(RateLimited(), Retry_After="3600"))
+    assert counts(desk.run()) == (3, 0, 3, 3)
+    assert len(desk.hub.uploads_seen()) == 1
+    assert desk.pauses == []
+
+
+def test_what_is_held_holds_its_like_and_nothing_else(desk: Desk) -> None:
+    desk.put(), desk.put(), desk.put(type="sarif"), desk.put(metadata={"projectName": "other"})
+    desk.hub.faults.append(problem(MissingScope("insight:write")))
+    assert counts(desk.run()) == (4, 2, 2, 4)
+    assert len(desk.hub.uploads_seen()) == 3
+    assert [(item.state, item.attempts) for item in desk.items()] == [("held", 0), ("queued", 0)]
+
+
+def test_what_is_smaller_may_fit_where_a_larger_one_did_not(desk: Desk) -> None:
+    desk.put(size=99), desk.put(size=98)
+    desk.hub.faults.append(problem(QuotaExceeded("5 bytes are left.")))
+    assert desk.run().succeeded == 1
+
+
+def test_only_what_is_chosen_is_sent_and_counted(desk: Desk) -> None:
+    desk.put(), desk.put()
+    chosen = desk.items()[1]
+    report = process_queue(desk.queue, desk.client, choose=lambda item: item.id == chosen.id)
+    assert counts(report) == (1, 1, 0, 0)
+    assert desk.payloads() == [b"payload 1"]
+
+
+def test_how_far_it_is_can_be_followed(desk: Desk) -> None:
+    desk.put(), desk.put()
+    told: list[tuple[str, float]] = []
+    process_queue(desk.queue, desk.client, on_progress=lambda *each: told.append(each))
+    assert told == [("sending 1 of 2", 0.0), ("sending 2 of 2", 0.5)]
+
+
+def test_no_time_of_a_clock_that_was_wrong_holds_for_ever(desk: Desk) -> None:
+    item = desk.put()
+    future, past = (timestamp(datetime.now(UTC) + sign * timedelta(days=400)) for sign in (1, -1))
+    for last, following in ((future, future), (past, future)):
+        asked = {"code": "rate_limited", "detail": "", "retryAfter": 60}
+        desk.queue.change([item._replace(lastAttemptAt=last, nextAttemptAt=following,
+                                         lastError=asked)])  # fmt: skip
+        desk.hub.faults.append(problem(ServerFault()))
+        assert desk.run(rounds=1).failures[0].error.code == "internal_error"
 
 
 @pytest.mark.parametrize("damage", ["gone", "short"])

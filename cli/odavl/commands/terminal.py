@@ -100,7 +100,7 @@ def progress_text(what: str, share: float | None, columns: int) -> str:
     text = f"{share:4.0%}  {text}"
     width = min(_BAR_WIDTH, columns - len(text) - len("[] "))
     if width < _NARROWEST_BAR:
-        return text[:columns]
+        return text[:columns].rstrip(" ,")
     filled = round(share * width)
     return f"[{'#' * filled}{'-' * (width - filled)}] {text}"
 

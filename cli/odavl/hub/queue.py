@@ -137,6 +137,8 @@ class UploadQueue:
 
     def change(self, items: Iterable[QueuedUpload]) -> None:
         """As :meth:`update` for several that nobody is sending; the index tells it at once."""
+        if not self._is_there():
+            return
         with self._changing():
             private_files.touch(self._stale)
             for item in items:
@@ -146,6 +148,8 @@ class UploadQueue:
 
     def drop(self, items: Iterable[QueuedUpload]) -> None:
         """As :meth:`remove` for several."""
+        if not self._is_there():
+            return
         with self._changing():
             for item in items:
                 self._remove(item.id)
@@ -226,11 +230,17 @@ class UploadQueue:
         if self._stale.exists():
             return None
         with contextlib.suppress(
-            ValueError, TypeError, RecursionError, LocalStorageFailed, DamagedItem, NewerItem
+            ValueError,
+            TypeError,
+            KeyError,
+            RecursionError,
+            LocalStorageFailed,
+            DamagedItem,
+            NewerItem,
         ):
             document = json.loads(private_files.read_private(self.index) or b"")
             if isinstance(document, dict) and document.get("version") == VERSION:
-                items = [item_of(entry) for entry in document.get("items", ())]
+                items = [item_of(entry) for entry in document["items"]]
                 newer = [str(name) for name in document.get("newer", ())]
                 names = {item.id for item in items}.union(n.removesuffix(".json") for n in newer)
                 if names == self._item_names():
