@@ -64,7 +64,11 @@ def test_processing_tells_what_came_of_it(odavl: Odavl, project: Path, small_hub
     again = odavl("sync", "process-queue", "--json", **settings)
     document = json.loads(again.stdout)
     assert (document["processed"], document["setAside"], again.returncode) == (0, 1, 0)
-    assert "refused  insight" in odavl("sync", "queue").stdout
+    [failure] = document["failures"]
+    assert (failure["code"], failure["state"]) == ("invalid_payload", "refused")
+    shown = odavl("sync", "queue").stdout
+    assert "Refused: 1 (" in shown
+    assert "refused  insight" in shown
 
 
 def test_another_hubs_uploads_are_held_and_named(

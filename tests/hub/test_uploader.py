@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,3 +261,51 @@ def test_ctrl_c_during_the_upload_queues(small_hub: SmallHub, home: Path) -> Non
     output, _ = process[0].communicate(timeout=30)
     assert (output.strip(), process[0].returncode) == ("queued True", 3)
     assert waiting(home) == ["queued"]
+
+
+def test_reading_and_queueing_of_a_large_file_can_be_followed(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "large.bin"
+    file.write_bytes(b"x" * 6 * 1024**2)
+    told: list[tuple[str, float]] = []
+    result = send("http://127.0.0.1:9", home, file, on_progress=lambda *each: told.append(each))
+    assert result.queued
+    assert list(dict.fromkeys(what for what, _ in told)) == ["reading", "compressing"]
+    assert [share for what, share in told if what == "compressing"][-1] == 1
+
+
+@pytest.mark.parametrize("trouble", ["queue full", "no file", "fifo"])
+def test_a_silent_upload_fails_nothing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    file = tmp_path / "signatures.json"
+    if trouble == "fifo":
+        os.mkfifo(file)
+    elif trouble == "queue full":
+        file.write_bytes(SMALL)
+        monkeypatch.setattr("odavl.hub.queue.MAX_BYTES", 1)
+    result = send("http://127.0.0.1:9", home, file, silent=True)
+    assert (result.success, result.queued) == (False, False)
+    assert isinstance(result.error, LocalStorageFailed | UsageError)
+    with pytest.raises((LocalStorageFailed, UsageError)):
+        send("http://127.0.0.1:9", home, file)
+
+
+def test_the_example_in_the_readme_works(
+    small_hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = Path(__file__).parents[2] / "cli" / "README.md"
+    example = re.search(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "results.json").write_bytes(SMALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shown: list[tuple[str, float]] = []
+
+    class Bar:
+        def update(self, *told: object) -> None:
+            shown.append(told)  # type: ignore[arg-type]
+
+    names = {"key": TOKEN, "bar": Bar()}
+    exec(example[1].replace("https://hub.example.com", small_hub.address), names)
+    assert names["result"].state == "stored"  # type: ignore[attr-defined]
+    assert small_hub.runs[0].payload == SMALL

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from odavl.hub.queue import QueueContent, QueuedUpload
-    from odavl.hub.queue_run import QueueReport
+    from odavl.hub.queue_run import Failure, QueueReport
 
 MOST_NAMED = 20
 """How many uploads are named one by one without ``-v``."""
@@ -133,7 +133,7 @@ def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> No
     states = Counter(_state(item, hub) for item in content.items)
     for state, text in _STATES.items():
         if states[state]:
-            session.show(f"{state.capitalize() + ':':8}{states[state]:,} ({text})")
+            session.show(f"{state.capitalize() + ':':7} {states[state]:,} ({text})")
     troubled = [item for item in content.items if _state(item, hub) != "queued"]
     shown = content.items if session.verbose else troubled[:MOST_NAMED]
     for item in shown:
@@ -189,10 +189,7 @@ def _tell_report(session: Session, report: QueueReport | None) -> None:
                 "succeeded": succeeded,
                 "failed": failed,
                 "setAside": len(report.set_aside) if report else 0,
-                "failures": [
-                    {"id": each.item.id, "code": each.error.code, "detail": each.error.detail}
-                    for each in failures
-                ],
+                "failures": [_failure_document(each) for each in failures],
             }
         )
         return
@@ -200,3 +197,16 @@ def _tell_report(session: Session, report: QueueReport | None) -> None:
     for each in failures[: None if session.verbose else MOST_NAMED]:
         name = f"{each.item.product} {each.item.type} {each.item.filePath}"
         session.warn(f"  {name}: {each.error.detail} {each.error.hint}".rstrip())
+
+
+def _failure_document(failure: Failure) -> dict[str, Any]:
+    item, error = failure.item, failure.error
+    told = (item.lastError or {}).get("code") if item.state == "refused" else None
+    return {
+        "id": item.id,
+        "state": item.state,
+        "code": told or error.code,
+        "detail": error.detail,
+        "attempts": item.attempts,
+        "nextAttemptAt": item.nextAttemptAt,
+    }

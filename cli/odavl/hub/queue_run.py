@@ -47,6 +47,10 @@ def everything(_item: QueuedUpload) -> bool:
     return True
 
 
+def _ignored(_what: str, _share: float) -> None:
+    """Nobody wants to be told."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """One item that is still there, and why."""
@@ -124,7 +128,7 @@ def process_queue(
     rounds: int = len(PAUSES),
     wait: bool = True,
     choose: Choice = everything,
-    on_progress: Progress = lambda _what, _share: None,
+    on_progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> QueueReport:
     """Send what may go to the client's hub, in up to ``rounds`` attempts.
@@ -138,7 +142,7 @@ def process_queue(
         if not mine:
             report.busy = True
             return report
-        run = _Run(queue=queue, client=client, choose=choose, on_progress=on_progress)
+        run = _Run(queue=queue, client=client, choose=choose, on_progress=on_progress or _ignored)
         pending = _waiting(queue, client, report)
         for attempt in range(rounds):
             pending.sort(key=lambda item: item.attempts)

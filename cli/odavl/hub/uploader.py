@@ -157,7 +157,7 @@ def _sent(
 ) -> UploadResult:
     with _client(destination) as client:
         options = upload_options(client)
-        before = _drained(destination, client)
+        before = _drained(destination, client, on_progress)
         delivery = deliver(
             client, shipment, options, wait=wait, on_progress=on_progress, on_transfer=on_transfer
         )
@@ -182,10 +182,12 @@ def _client(destination: Destination) -> HubClient:
     )
 
 
-def _drained(destination: Destination, client: HubClient) -> int:
+def _drained(destination: Destination, client: HubClient, on_progress: Progress | None) -> int:
     """How many queued uploads went out; a queue that cannot be read must not hinder this one."""
     try:
-        report = process_queue(UploadQueue(destination.home), client, rounds=1, wait=False)
+        report = process_queue(
+            UploadQueue(destination.home), client, rounds=1, wait=False, on_progress=on_progress
+        )
     except LocalStorageFailed:
         return 0
     return report.succeeded
