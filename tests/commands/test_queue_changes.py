@@ -14,6 +14,7 @@ from tests.client.queued import enqueue
 from tests.client.small_hub import TOKEN, SmallHub, problem
 
 HUB = "http://hub.example.com"
+OTHER = "http://other.example.com"
 REFUSAL = {"code": "invalid_payload", "detail": "Line 4 is wrong.", "retryable": False}
 
 
@@ -111,8 +112,24 @@ def test_on_a_terminal_clearing_asks(home: Path, project: Path) -> None:
 
 
 def test_uploads_for_several_hubs_are_counted_by_hub(odavl: Odavl, home: Path) -> None:
-    for hub in (HUB, HUB, "http://other.example.com"):
+    for hub in (HUB, HUB, OTHER):
         enqueue(home, hub)
-    assert f"For:    {HUB} (2), http://other.example.com (1)" in odavl("sync", "queue").stdout
+    result = odavl("sync", "queue", ODAVL_CLOUD_API=HUB)
+    assert f"For:    {HUB} (2), {OTHER} (1)" in result.stdout
+    assert result.stderr.splitlines() == [
+        "Send them: odavl sync process-queue",
+        f"Send those for {OTHER}: odavl sync process-queue --hub {OTHER}",
+    ]
     by_hub = json.loads(odavl("sync", "queue", "--json").stdout)["byHub"]
-    assert by_hub == {HUB: 2, "http://other.example.com": 1}
+    assert by_hub == {HUB: 2, OTHER: 1}
+
+
+def test_many_failures_are_not_listed_without_a_word(
+    odavl: Odavl, home: Path, small_hub: SmallHub
+) -> None:
+    for _ in range(22):
+        enqueue(home, HUB)
+    settings = {"ODAVL_CLOUD_API": small_hub.address, "ODAVL_API_KEY": TOKEN}
+    result = odavl("sync", "process-queue", **settings)
+    assert result.stderr.count("queued for") == 20
+    assert result.stderr.endswith("  and 2 more (-v shows all)\n")

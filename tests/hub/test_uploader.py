@@ -96,6 +96,16 @@ def test_the_hubs_options_are_obeyed(small_hub: SmallHub, home: Path) -> None:
     assert len(small_hub.runs) == 1
 
 
+@pytest.mark.parametrize("chunk_size", [0, -1, 3, 1023])
+def test_options_that_no_hub_gives_queue_it(
+    small_hub: SmallHub, home: Path, chunk_size: int
+) -> None:
+    small_hub.options = UploadOptions(chunk_size=chunk_size)
+    result = send(small_hub, home, large())
+    assert isinstance(result.error, NotTheHub)
+    assert (result.state, result.exit_code, waiting(home)) == ("queued", 3, ["queued"])
+
+
 def test_screenshots_are_not_gzipped(small_hub: SmallHub, home: Path) -> None:
     send(small_hub, home, large(), upload_type="screenshot")
     assert "content-encoding" not in small_hub.uploads_seen()[0].headers

@@ -20,7 +20,6 @@ def send_what_waits(session: Session) -> None:
     outlives its step is in the way of the next one, and a container ends it anyway.
     """
     from odavl.hub.draining import drain, drain_in_background
-    from odavl.wire.errors import OdavlError
 
     try:
         token = session.token
@@ -36,7 +35,7 @@ def send_what_waits(session: Session) -> None:
             session.say(line)
     except KeyboardInterrupt:
         session.say("Interrupted; what was not sent still waits.")
-    except (OdavlError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - the command is done, and its exit code stands
         if session.verbose:
             session.say(f"What is queued was not sent: {error}")
 

@@ -140,10 +140,24 @@ def _show_queue(session: Session, content: QueueContent, quarantine: Path) -> No
         session.show(_item_line(item, hub))
     if len(troubled) > len(shown):
         session.show(f"  and {len(troubled) - len(shown):,} more (-v shows all)")
-    if states["queued"] or states["held"]:
-        session.say("Send them: odavl sync process-queue")
-    if states["refused"]:
-        session.say("Try what was refused again, or throw it away: --retry ID, --drop ID")
+    for line in _hints(content, hub):
+        session.say(line)
+
+
+def _hints(content: QueueContent, hub: str | None) -> list[str]:
+    """What a person can do about what waits."""
+    meant = {item.hub for item in content.items if item.state != "refused"}
+    lines = []
+    if hub in meant or (hub is None and meant):
+        lines.append("Send them: odavl sync process-queue")
+    if hub is not None:
+        lines += [
+            f"Send those for {other}: odavl sync process-queue --hub {other}"
+            for other in sorted(meant - {hub})
+        ]
+    if any(item.state == "refused" for item in content.items):
+        lines.append("What was refused, again or away: odavl sync queue --retry ID, --drop ID")
+    return lines
 
 
 _STATES = {
@@ -164,6 +178,8 @@ def _state(item: QueuedUpload, hub: str | None) -> str:
 
 def _item_line(item: QueuedUpload, hub: str | None) -> str:
     told = item.reason or "not tried yet"
+    if (item.lastError or {}).get("retryAfter") and item.nextAttemptAt:
+        told = f"{told} (not before {item.nextAttemptAt})"
     if hub is not None and item.hub != hub:
         told = f"queued for {item.hub}, and the hub is now {hub}"
     name = f"{item.product} {item.type} {item.filePath}"
@@ -197,6 +213,8 @@ def _tell_report(session: Session, report: QueueReport | None) -> None:
     for each in failures[: None if session.verbose else MOST_NAMED]:
         name = f"{each.item.product} {each.item.type} {each.item.filePath}"
         session.warn(f"  {name}: {each.error.detail} {each.error.hint}".rstrip())
+    if len(failures) > MOST_NAMED and not session.verbose:
+        session.warn(f"  and {len(failures) - MOST_NAMED:,} more (-v shows all)")
 
 
 def _failure_document(failure: Failure) -> dict[str, Any]:

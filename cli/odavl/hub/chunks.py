@@ -15,6 +15,7 @@ import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -38,6 +39,9 @@ from odavl.wire.transfer import Chunk, TransferEnd, TransferRequest, TransferSta
 
 SMALLEST_CHUNK = 16 * limits.KIBIBYTE
 """What breaks on the way is not cut finer than this."""
+
+LARGEST_CHUNK = 32 * limits.MEBIBYTE
+"""Whatever a hub would take: up to four are in memory at a time."""
 
 POLICY = RetryPolicy(attempts=4)
 """For each chunk, also where the transfer as a whole is tried once."""
@@ -64,7 +68,7 @@ def transfer(
     Raises what the hub tells, :class:`HubUnreachable`, :class:`NotTheHub`, and
     :class:`TransientError` where the payload changes while it is read.
     """
-    size = min(largest or options.chunk_size, options.chunk_size)
+    size = min(largest or options.chunk_size, options.chunk_size, LARGEST_CHUNK)
     known = Meter(shipment.payload.size, on_progress, on_transfer)
     return _Transfer(client, shipment, options, known, on_progress).run(size)
 
@@ -161,7 +165,7 @@ class _Transfer:
         return _divided(self._pieces(), (chunk.size for chunk in chunks))
 
     def _named(self, sizes: Iterable[int]) -> list[Chunk]:
-        known = list(sizes)
+        known = list(islice(sizes, limits.MAX_CHUNKS + 1))
         if len(known) > limits.MAX_CHUNKS:
             raise PayloadTooLarge(f"The payload makes more than {limits.MAX_CHUNKS} chunks.")
         named = []

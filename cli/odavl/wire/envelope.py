@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ UPLOAD_TYPES: dict[Product, tuple[str, ...]] = {
 }
 """The upload types by product; Insight also takes ``detector-<name>``."""
 
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _DETECTOR_TYPE = re.compile(r"detector-(?P<name>[a-z0-9][a-z0-9._-]{0,63})")
 
 
@@ -95,9 +96,9 @@ class UploadStatus(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=T
 class UploadOptions(msgspec.Struct, kw_only=True, rename="camel"):
     """``GET /api/v1/upload/options``: what the client must obey. Sizes in bytes."""
 
-    chunk_size: int = limits.CHUNK_SIZE
-    max_concurrency: int = limits.MAX_CONCURRENCY
-    max_upload_size: int = limits.MAX_PAYLOAD_SIZE
-    max_envelope_size: int = limits.MAX_ENVELOPE_SIZE
+    chunk_size: Annotated[int, msgspec.Meta(ge=limits.KIBIBYTE)] = limits.CHUNK_SIZE
+    max_concurrency: _AtLeastOne = limits.MAX_CONCURRENCY
+    max_upload_size: _AtLeastOne = limits.MAX_PAYLOAD_SIZE
+    max_envelope_size: _AtLeastOne = limits.MAX_ENVELOPE_SIZE
     encodings: tuple[str, ...] = ("gzip", "identity")
     hash_algorithm: str = "sha256"
