@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -30,12 +31,16 @@ from azure.storage.blob import (
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.disposition import attachment
 from storage.objects.interface import (
+    PAGE_SIZE,
     PART_SIZE,
+    Listed,
+    Listing,
     ObjectFacts,
     ObjectMissing,
     Part,
     SignedRequest,
     Staged,
+    Unfinished,
     UploadTerms,
     check_key,
     in_parts,
@@ -47,7 +52,6 @@ _log = logging.getLogger(__name__)
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 _UNKNOWN_TYPE = "application/octet-stream"
 _COPY_SECONDS = 60.0
-_INSUFFICIENT = 507
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,20 @@ class AzureStore:
             self._wait_for_copy(goal)
         self.delete(source)
 
+    def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
+        """The cursor is the store's own marker."""
+        blobs = self._container.list_blobs(name_starts_with=prefix, results_per_page=at_most)
+        pages = blobs.by_page(continuation_token=cursor or None)
+        with _explained(self._container_name):
+            try:
+                page = list(next(pages, ()))
+            except HttpResponseError as error:
+                if cursor and error.status_code == HTTPStatus.BAD_REQUEST:
+                    raise ValueError("The store does not take this cursor.") from error
+                raise
+        found = [Listed(blob.name, blob.size, blob.last_modified) for blob in page]
+        return Listing(found, next=pages.continuation_token or "")
+
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": terms.content_type}
         permission = BlobSasPermissions(create=True, write=True)
@@ -182,6 +200,10 @@ class AzureStore:
             # Committing nothing is what drops blocks at once; else they lie for a week.
             self._blob(key).commit_block_list([])
             self._blob(key).delete_blob()
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """None: blocks that are never committed go by themselves after a week."""
+        return iter(())
 
     def probe(self) -> None:
         with _explained(self._container_name):
@@ -277,7 +299,7 @@ def _explained(key: str, *, missing_is_fine: bool = False) -> Iterator[None]:
             return
         raise ObjectMissing(key) from error
     except HttpResponseError as error:
-        if error.status_code == _INSUFFICIENT:
+        if error.status_code == HTTPStatus.INSUFFICIENT_STORAGE:
             raise StorageFull("The object store is full; nothing was stored.") from error
         _log.warning("The object store refused %s: %s", key, error.message)
         raise ServiceUnavailable("The object store does not take or give the object.") from error

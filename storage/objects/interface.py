@@ -19,6 +19,8 @@ from odavl.wire.limits import KIBIBYTE, MEBIBYTE
 PIECE_SIZE = 256 * KIBIBYTE
 PART_SIZE = 8 * MEBIBYTE
 """What a remote store is sent at once, and what is held in memory meanwhile."""
+PAGE_SIZE = 1000
+"""Objects in a page of a listing; no store gives more at once."""
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _MAX_KEY_LENGTH = 500
 
@@ -52,6 +54,32 @@ class Part:
     number: int
     size: int
     tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it: ``size`` in bytes, the moment by the store's clock."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """``next`` is the cursor of what follows, empty behind the last object."""
+
+    objects: Sequence[Listed]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An upload in parts that was neither completed nor aborted; ``key`` empty if not known."""
+
+    upload_id: str
+    key: str
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +133,13 @@ class ObjectStore(Protocol):
         Raises :class:`ObjectMissing` where neither key has one.
         """
 
+    def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
+        """A page of the objects whose keys begin with ``prefix``, each once, in any fixed order.
+
+        What is written or deleted meanwhile may or may not be in it; everything else is.
+        :class:`ValueError` for a cursor that the store does not take (any more).
+        """
+
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest: ...
 
     def sign_download(
@@ -128,6 +163,9 @@ class ObjectStore(Protocol):
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Forget the parts; no error where there are none."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Uploads in parts that lie about; none where the store itself lets them go in time."""
 
     def probe(self) -> None:
         """Find out quickly whether objects could be kept now; raise where they could not."""

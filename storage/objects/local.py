@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BufferedWriter
@@ -21,12 +21,16 @@ from pathlib import Path
 
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.interface import (
+    PAGE_SIZE,
     PIECE_SIZE,
+    Listed,
+    Listing,
     ObjectFacts,
     ObjectMissing,
     Part,
     SignedRequest,
     Staged,
+    Unfinished,
     UploadTerms,
     check_key,
 )
@@ -100,6 +104,19 @@ class LocalStore:
                 raise ObjectMissing(source) from error
             _sync_folder(goal.parent)
 
+    def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
+        """In the order of the paths; the cursor is the last key."""
+        behind = tuple(check_key(cursor).split("/")) if cursor else ()
+        found: list[Listed] = []
+        with _explained():
+            for key in _keys(self.root, prefix, behind):
+                if len(found) == at_most:
+                    return Listing(found, next=found[-1].key)
+                # Whoever deletes it at this moment may: then there is nothing to list.
+                with suppress(FileNotFoundError):
+                    found.append(_listed_object(key, self.root / key))
+        return Listing(found)
+
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
         ticket = Ticket(
             "put", check_key(key), _end(seconds), terms.size, terms.content_type, terms.sha256
@@ -162,6 +179,12 @@ class LocalStore:
     def abort_multipart(self, key: str, upload_id: str) -> None:
         del key
         shutil.rmtree(self._parts_folder(upload_id), ignore_errors=True)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Its folder's time is that of the last part, which is later than the beginning."""
+        for folder in _listed(self.root / _MULTIPART):
+            with suppress(FileNotFoundError):
+                yield Unfinished(folder.name, "", _moment(folder.stat().st_mtime))
 
     def probe(self) -> None:
         folder = self.root
@@ -276,6 +299,40 @@ def _joined(paths: Sequence[Path]) -> Iterator[bytes]:
         with path.open("rb") as file:
             while piece := file.read(PIECE_SIZE):
                 yield piece
+
+
+def _keys(folder: Path, prefix: str, behind: tuple[str, ...], above: str = "") -> Iterator[str]:
+    """The keys of files below ``folder`` that begin with ``prefix``, in the order of their paths.
+
+    Those up to and including the path ``behind`` are left out, without a look into their folders.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            here = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    first, deeper = (behind[0], behind[1:]) if behind else ("", ())
+    for name, is_folder in here:
+        key = f"{above}{name}"
+        if name.startswith(".") or name < first or not _may_hold(key, prefix):
+            continue
+        if is_folder:
+            yield from _keys(folder / name, prefix, deeper if name == first else (), f"{key}/")
+        elif (name != first or deeper) and key.startswith(prefix):
+            yield key
+
+
+def _may_hold(key: str, prefix: str) -> bool:
+    return key.startswith(prefix) or prefix.startswith(key)
+
+
+def _listed_object(key: str, path: Path) -> Listed:
+    facts = path.stat()
+    return Listed(key, facts.st_size, _moment(facts.st_mtime))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -23,13 +23,17 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.disposition import attachment
 from storage.objects.interface import (
+    PAGE_SIZE,
     PART_SIZE,
     PIECE_SIZE,
+    Listed,
+    Listing,
     ObjectFacts,
     ObjectMissing,
     Part,
     SignedRequest,
     Staged,
+    Unfinished,
     UploadTerms,
     check_key,
     in_parts,
@@ -133,6 +137,19 @@ class S3Store:
             raise
         self.delete(source)
 
+    def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
+        """In the order of the keys; the cursor is the last key."""
+        with _explained(self._bucket):
+            # The first version of this call: it is the one that every store has.
+            page = self._client.list_objects(
+                Bucket=self._bucket, Prefix=prefix, Marker=cursor, MaxKeys=at_most
+            )
+        found = [
+            Listed(each["Key"], each["Size"], each["LastModified"])
+            for each in page.get("Contents", [])
+        ]
+        return Listing(found, next=found[-1].key if found and page["IsTruncated"] else "")
+
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
         bound: dict[str, Any] = {
             "Key": check_key(key),
@@ -206,6 +223,14 @@ class S3Store:
             self._client.abort_multipart_upload(
                 Bucket=self._bucket, Key=check_key(key), UploadId=upload_id
             )
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """MinIO names none for a whole bucket, and drops them by itself after a day."""
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
+        with _explained(self._bucket):
+            for page in pages:
+                for each in page.get("Uploads", []):
+                    yield Unfinished(each["UploadId"], each["Key"], each["Initiated"])
 
     def probe(self) -> None:
         with _explained(self._bucket):

@@ -14,6 +14,7 @@ import pytest
 from storage.files import Announced, announce
 from storage.objects.interface import (
     PART_SIZE,
+    Listed,
     ObjectMissing,
     ObjectStore,
     SignedRequest,
@@ -169,6 +170,66 @@ def test_eight_at_once_end_as_one_object(store):
     for thread in threads:
         thread.join()
     assert whole(store, key) in bodies
+
+
+def walked(store: ObjectStore, prefix: str, at_most: int) -> list[Listed]:
+    found: list[Listed] = []
+    page = store.listing(prefix=prefix, at_most=at_most)
+    while True:
+        assert len(page.objects) <= at_most
+        found += page.objects
+        if not page.next:
+            return found
+        page = store.listing(prefix=prefix, cursor=page.next, at_most=at_most)
+
+
+def test_everything_is_listed_once_page_by_page(store):
+    home = f"list-{uuid4()}"
+    keys = [f"{home}/{name}" for name in ("a-b/c", "a/b", "a/b-c/d", "a0", "b/1", "b/10", "b/2")]
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    for key in keys:
+        store.put(key, [key.encode()])
+    for at_most in (1, 2, 3, 1000):
+        found = walked(store, home, at_most)
+        assert sorted(each.key for each in found) == sorted(keys)
+    assert {each.key: each.size for each in found} == {key: len(key) for key in keys}
+    assert all(before <= each.modified_at <= datetime.now(UTC) + timedelta(seconds=2)
+               for each in found)  # fmt: skip
+    assert [each.key for each in walked(store, f"{home}/b/1", 1)] == [f"{home}/b/1", f"{home}/b/10"]
+    assert walked(store, f"{home}/nothing", 5) == []
+
+
+def test_what_goes_during_a_walk_makes_nobody_skip_the_rest(store):
+    home = f"list-{uuid4()}"
+    keys = [f"{home}/{number:02}" for number in range(12)]
+    for key in keys:
+        store.put(key, [b"1"])
+    seen: list[str] = []
+    page = store.listing(prefix=home, at_most=5)
+    while True:
+        for each in page.objects:
+            seen.append(each.key)
+            store.delete(each.key)
+        if not page.next:
+            break
+        page = store.listing(prefix=home, cursor=page.next, at_most=5)
+    assert seen == keys
+
+
+def test_a_half_written_object_is_in_no_listing(store, expected):
+    upload_id = store.start_multipart(expected, content_type="application/zip")
+    signed = store.sign_part(expected, upload_id, 1, size=4, seconds=60)
+    assert send(signed, b"1234").is_success
+    assert walked(store, expected, 10) == []
+    lying = [each for each in store.unfinished() if each.upload_id == upload_id]
+    if store.name == "azure":
+        assert lying == [], "it lets them go by itself"
+    else:
+        assert len(lying) == 1
+        assert lying[0].key in (expected, "")
+        assert datetime.now(UTC) - lying[0].started_at < timedelta(minutes=1)
+    store.abort_multipart(expected, upload_id)
+    assert upload_id not in {each.upload_id for each in store.unfinished()}
 
 
 @pytest.mark.parametrize(
