@@ -17,6 +17,7 @@ from odavl.wire.errors import OdavlError
 from odavl.wire.health import Check, Health, Readiness
 from storage.configuration import object_store
 from storage.objects.interface import ObjectMissing
+from storage.verifying import count_missing
 
 _log = logging.getLogger(__name__)
 _REDIS_SECONDS = 0.5
@@ -118,3 +119,5 @@ def _storage() -> None:
         raise _DownError(error.detail) from error
     except ObjectMissing as error:
         raise _DownError("the bucket or container is missing") from error
+    if missing := count_missing():
+        raise _DownError(f"{missing} objects are missing: see manage.py storage_check")

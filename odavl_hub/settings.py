@@ -222,6 +222,8 @@ S3_ADDRESSING_STYLE = env.text("S3_ADDRESSING_STYLE", "auto")
 AZURE_CONTAINER = env.text("AZURE_CONTAINER", "odavl")
 AZURE_CONNECTION_STRING = env.text("AZURE_CONNECTION_STRING")
 STORAGE_MAX_FILE_SIZE = env.integer("STORAGE_MAX_FILE_SIZE", 100 * 1024 * 1024, at_least=1)
+STORAGE_GRACE_HOURS = env.integer("STORAGE_GRACE_HOURS", 24, at_least=2)
+"""How old bytes must be to go because nothing refers to them: longer than any upload lasts."""
 STORAGE_CONTENT_TYPES = env.words("STORAGE_CONTENT_TYPES")
 """Content types of files beside those that storage.naming lists."""
 
@@ -271,7 +273,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "odavl_hub.request_ids.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}
+        "line": {
+            "()": "odavl_hub.log_lines.RedactingFormatter",
+            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+            "style": "{",
+        }
     },
     "handlers": {
         "stderr": {

@@ -6,7 +6,9 @@ class StorageConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs.registry import register_periodic  # noqa: PLC0415 - models are there only now
-        from storage import checks, cleaning  # noqa: PLC0415 - as above
+        from storage import checks, cleaning, sweeping, verifying  # noqa: PLC0415 - as above
 
         checks.register_all()
         register_periodic("storage.clean_up", cleaning.clean_up, every=cleaning.EVERY)
+        register_periodic("storage.sweep", sweeping.sweep, every=sweeping.EVERY)
+        register_periodic("storage.verify", verifying.verify, every=verifying.EVERY)

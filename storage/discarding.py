@@ -20,11 +20,22 @@ from storage.models import ObjectPart, StoredObject
 
 def hold(organization_id: object, sha256: str) -> None:
     """Keep the content from being discarded until the end of the transaction, if there is one."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
-            [_name(organization_id, sha256)],
-        )
+    _hold(content_name(organization_id, sha256))
+
+
+def hold_key(key: str) -> None:
+    """As :func:`hold`, for an object whose key is not made of its content."""
+    _hold(key_name(key))
+
+
+def content_name(organization_id: object, sha256: str) -> str:
+    """What is locked for a content."""
+    return f"object:{organization_id}:{sha256}"
+
+
+def key_name(key: str) -> str:
+    """What is locked for any other object."""
+    return f"key:{key}"
 
 
 def discard(
@@ -37,7 +48,7 @@ def discard(
     count = 0
     unused = _unreferenced(candidates).values_list("pk", "organization_id", "sha256")
     for pk, organization_id, sha256 in unused.order_by("created_at")[:at_most]:
-        with _alone(_name(organization_id, sha256)) as mine:
+        with alone(content_name(organization_id, sha256)) as mine:
             count += mine and _discarded(pk, delete_bytes)
     return count
 
@@ -74,8 +85,13 @@ _OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's publ
 """An object's own parts go with it."""
 
 
+def _hold(name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [name])
+
+
 @contextmanager
-def _alone(name: str) -> Iterator[bool]:
+def alone(name: str) -> Iterator[bool]:
     """The name for this session alone; yields False where others hold it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
@@ -85,7 +101,3 @@ def _alone(name: str) -> Iterator[bool]:
         finally:
             if mine:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
-
-
-def _name(organization_id: object, sha256: str) -> str:
-    return f"object:{organization_id}:{sha256}"

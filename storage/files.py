@@ -27,6 +27,7 @@ from accounts.principal import Principal
 from accounts.services.audit import record
 from odavl.wire import limits
 from odavl.wire.errors import (
+    BytesMissing,
     Conflict,
     DigestMismatch,
     FieldError,
@@ -170,14 +171,24 @@ def settle(file: StoredFile) -> StoredFile:
 
 
 def download_address(file: StoredFile, *, seconds: int) -> SignedRequest:
-    """Where the file can be fetched, which counts as a download."""
+    """Where the file can be fetched, which counts as a download.
+
+    Raises :class:`Conflict` before it is stored and :class:`BytesMissing` once its bytes are lost.
+    """
     if file.state != FileState.STORED:
         raise Conflict("The file has not been stored yet.")
+    if file.missing_since is not None:
+        raise lost_file()
     rows = StoredFile.objects.for_organization(file.organization).filter(pk=file.pk)
     rows.update(downloads=F("downloads") + 1, last_download_at=timezone.now())
     return object_store().sign_download(
         file.key, file_name=file.name, content_type=file.content_type, seconds=seconds
     )
+
+
+def lost_file() -> BytesMissing:
+    """What is said of a file whose bytes are not in the object store any more."""
+    return BytesMissing("The hub's object store has lost this file: upload it again.")
 
 
 def delete_file(*, by: Principal, file: StoredFile) -> None:
@@ -318,8 +329,11 @@ def _note_stored(file: StoredFile, sha256: str) -> None:
     with transaction.atomic():
         _lock_content(file)
         rows = StoredFile.objects.for_organization(file.organization)
-        twin = rows.filter(state=FileState.STORED, sha256=sha256, size=file.size).first()
+        equal = rows.filter(state=FileState.STORED, sha256=sha256, size=file.size)
+        twin = equal.filter(missing_since=None).first()
         key = twin.key if twin else file.own_key
+        # What the store had lost of the same bytes is there again.
+        equal.filter(missing_since__isnull=False).update(key=key, missing_since=None)
         # Conditional: whoever deleted it meanwhile, or settled it at the same time, has won.
         rows.filter(pk=file.pk, state=FileState.PENDING).update(
             state=FileState.STORED, sha256=sha256, key=key, stored_at=timezone.now()

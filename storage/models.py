@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -31,11 +32,20 @@ class StoredObject(OrganizationScoped):
     crc32 = models.BigIntegerField(null=True, editable=False)
     """Of the uncompressed bytes, where they lie in other objects (:class:`ObjectPart`)."""
     created_at = models.DateTimeField(auto_now_add=True)
+    missing_since = models.DateTimeField(null=True, editable=False)
+    """When its bytes were first not found in the object store; NULL while they are there."""
 
     class Meta(OrganizationScoped.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "sha256"], name="stored_object_content_unique"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["missing_since"],
+                name="object_missing",
+                condition=models.Q(missing_since__isnull=False),
             )
         ]
 
@@ -122,9 +132,17 @@ class StoredFile(OrganizationScoped):
     expires_at = models.DateTimeField(null=True)
     downloads = models.PositiveBigIntegerField(default=0, db_default=0)
     last_download_at = models.DateTimeField(null=True)
+    missing_since = models.DateTimeField(null=True, editable=False)
+    """As that of :class:`StoredObject`."""
 
     class Meta(OrganizationScoped.Meta):
         indexes = [
+            models.Index(fields=["key"], name="file_by_key"),
+            models.Index(
+                fields=["missing_since"],
+                name="file_missing",
+                condition=models.Q(missing_since__isnull=False),
+            ),
             models.Index(fields=["organization", "-created_at", "-id"], name="file_by_time"),
             models.Index(fields=["organization", "sha256"], name="file_by_content"),
             models.Index(
@@ -151,3 +169,19 @@ class StoredFile(OrganizationScoped):
     def own_key(self) -> str:
         """Where its bytes are moved to be checked; no signed address ever writes there."""
         return f"{self.organization_id}/files/{self.pk}"
+
+
+class Walk(models.Model):
+    """How far a walk through the store, or through the rows, has come; it takes many rounds."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    cursor = models.TextField(blank=True)
+    """Where the next round goes on; empty before the first and after the last."""
+    begun_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    """The end of the last whole walk."""
+
+    objects: ClassVar[models.Manager[Walk]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.name

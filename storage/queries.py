@@ -85,6 +85,12 @@ def is_expected(incoming: str) -> bool:
     return bool(rows.exists())
 
 
+def is_kept(key: str) -> bool:
+    """Whether a stored file has its bytes under this key."""
+    rows = StoredFile.across_organizations.filter(key=key, state=FileState.STORED)
+    return bool(rows.exists())
+
+
 def tallies(files: QuerySet[StoredFile], field: str) -> list[Tally]:
     """The stored ones of ``files`` by ``content_type`` or ``product``, largest first."""
     rows = (
@@ -101,12 +107,13 @@ def shared_bytes(files: QuerySet[StoredFile]) -> int:
     """What the objects of the stored ones take: files with the same bytes count once."""
     stored = files.filter(state=FileState.STORED).order_by()
     objects = stored.values("key").annotate(bytes=Max("size"))
-    return sum(row["bytes"] for row in objects.iterator())
+    total: int | None = objects.aggregate(total=Sum("bytes"))["total"]
+    return total or 0
 
 
 def payloads_of(organization: Organization) -> Payloads:
-    """The contents of uploads."""
-    rows = StoredObject.objects.for_organization(organization)
+    """The contents of uploads that have bytes of their own: what is made of parts has theirs."""
+    rows = StoredObject.objects.for_organization(organization).filter(crc32=None)
     found = rows.aggregate(objects=Count("pk"), bytes=Sum("size"), stored=Sum("stored_size"))
     return Payloads(found["objects"], found["bytes"] or 0, found["stored"] or 0)
 

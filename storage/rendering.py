@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 from django.conf import settings
 from django.urls import reverse
 
 from accounts.rendering import iso
 from odavl.wire import limits
 from odavl.wire import storage as wire
+from odavl.wire.problem import problem_of
 from storage import queries
-from storage.files import PartAddress, part_count
+from storage.files import PartAddress, lost_file, part_count
 from storage.models import Access, StoredFile
 from storage.objects.interface import SignedRequest
 
@@ -78,8 +80,15 @@ def file_summary(file: StoredFile) -> wire.FileSummary:
         stored_at=iso(file.stored_at),
         expires_at=iso(file.expires_at),
         url=file_url(file),
-        problem=file.problem,
+        problem=file.problem or _lost(file),
     )
+
+
+def _lost(file: StoredFile) -> dict[str, Any] | None:
+    if file.missing_since is None:
+        return None
+    told: dict[str, Any] = msgspec.to_builtins(problem_of(lost_file()))
+    return told
 
 
 def download_url(file: StoredFile, request: SignedRequest) -> wire.DownloadUrl:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
@@ -14,7 +17,8 @@ from storage.services import pieces_of
 def stored_json(request: HttpRequest | Request, stored: StoredObject) -> StreamingHttpResponse:
     """A stored JSON document, in pieces: as it lies there for who takes gzip, else inflated."""
     accepted = request.META.get("HTTP_ACCEPT_ENCODING", "")
-    pieces = pieces_of(stored)
+    # Before anything is answered: a content whose bytes are lost is a problem, not half a body.
+    pieces = _begun(pieces_of(stored))
     response = StreamingHttpResponse(
         pieces if "gzip" in accepted else gunzip_pieces(pieces), content_type="application/json"
     )
@@ -25,3 +29,7 @@ def stored_json(request: HttpRequest | Request, stored: StoredObject) -> Streami
         response["Content-Length"] = stored.size
     patch_vary_headers(response, ["Accept-Encoding"])
     return response
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    return chain([next(pieces, b"")], pieces)

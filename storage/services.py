@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from odavl.wire.errors import BytesMissing
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
 from storage.configuration import object_store
 from storage.joining import joined_pieces
 from storage.models import StoredObject
-from storage.objects.interface import Staged
+from storage.objects.interface import ObjectMissing, Staged
 
+_log = logging.getLogger(__name__)
 MAX_INLINE_SIZE = 64 * KIBIBYTE
 _GZIP = "application/gzip"
 
@@ -34,6 +38,7 @@ def keep(
 
     ``pieces`` are its gzip-compressed bytes, ``stored_size`` of them; ``size`` and ``sha256`` are
     those of the uncompressed ones. In a transaction, nobody discards the record before its end.
+    Bytes that the store has lost are written again.
 
     Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
     does not take it.
@@ -105,25 +110,43 @@ def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObjec
     known: QuerySet[StoredObject] = StoredObject.objects.for_organization(
         record.organization
     ).filter(sha256=record.sha256)
-    discarding.hold(record.organization_id, record.sha256)
-    if (found := known.defer("inline").first()) is not None:
-        return found
+    # A transaction of its own where the caller has none: until its end nobody takes the bytes for
+    # ones that nothing refers to.
+    with transaction.atomic(savepoint=False):
+        discarding.hold(record.organization_id, record.sha256)
+        if (found := known.defer("inline").first()) is not None:
+            return found if found.missing_since is None else _mended(found, record, lay_down)
+        lay_down()
+        # Two uploads of the same content may race; the unique constraint decides, both get its row.
+        StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
+        kept: StoredObject = known.defer("inline").get()
+        return kept
+
+
+def _mended(lost: StoredObject, sent: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
+    """The record of a content whose bytes the store had lost, with those that were sent again.
+
+    What others are joined with must have the very form that they were joined with.
+    """
+    if lost.joinable and not (sent.joinable and sent.stored_size == lost.stored_size):
+        return lost
     lay_down()
-    # Two uploads of the same content may race; the unique constraint decides, both get its row.
-    StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
-    kept: StoredObject = known.defer("inline").get()
-    return kept
+    lost.inline, lost.stored_size, lost.missing_since = sent.inline, sent.stored_size, None
+    lost.save(update_fields=["inline", "stored_size", "missing_since"])
+    return lost
 
 
 def pieces_of(stored: StoredObject) -> Iterator[bytes]:
-    """The gzip-compressed bytes, in pieces."""
+    """The gzip-compressed bytes, in pieces; :class:`BytesMissing` where the store has none."""
     if stored.inline is not None:
-        yield bytes(stored.inline)
-        return
+        return iter((bytes(stored.inline),))
     if stored.crc32 is not None:
-        yield from joined_pieces(stored, pieces_of)
-        return
-    yield from object_store().pieces(stored.key)
+        return joined_pieces(stored, pieces_of)
+    try:
+        return object_store().pieces(stored.key)
+    except ObjectMissing:
+        _log.exception("The bytes of %s are missing from the object store.", stored.key)
+        raise BytesMissing(f"The hub's object store has lost the content {stored}.") from None
 
 
 def read(stored: StoredObject) -> bytes:

@@ -6,6 +6,7 @@ No key is asked for: the ticket in the address says what may be done, and until 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from odavl.wire.errors import (
     FieldError,
     InvalidPayload,
     NotFound,
+    OdavlError,
     PayloadTooLarge,
     RangeNotSatisfiable,
     RequestTimeout,
@@ -30,12 +32,14 @@ from odavl.wire.errors import (
     UnsupportedMedia,
 )
 from storage.configuration import local_store
+from storage.files import lost_file
 from storage.objects.disposition import attachment
 from storage.objects.interface import PIECE_SIZE, ObjectMissing
 from storage.objects.local import LocalStore
 from storage.objects.tickets import Ticket
-from storage.queries import is_expected
+from storage.queries import is_expected, is_kept
 
+_log = logging.getLogger(__name__)
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 _TICKET = Parameter("ticket", "What the hub put into the address.", location="path")
 _BYTES = {"type": "string", "format": "binary"}
@@ -77,7 +81,7 @@ class SignedView(APIView):
         try:
             size = store.size(wanted.key)
         except ObjectMissing:
-            raise NotFound("The file was deleted.") from None
+            raise _gone(wanted.key) from None
         start, end = _range(request, size)
         if start >= size:
             raise RangeNotSatisfiable(f"The file has {size} bytes.")
@@ -135,6 +139,14 @@ def _checked(request: Request, wanted: Ticket) -> Iterator[bytes]:
         raise RequestTimeout("The body broke off.")
     if wanted.sha256 and digest.hexdigest() != wanted.sha256:
         raise DigestMismatch("The SHA-256 is not the one that was announced.")
+
+
+def _gone(key: str) -> OdavlError:
+    """Why there are no bytes under the key of a file."""
+    if not is_kept(key):
+        return NotFound("The file was deleted.")
+    _log.error("The bytes of a file are missing from the object store: %s", key)
+    return lost_file()
 
 
 def _put_part(store: LocalStore, wanted: Ticket, body: Iterator[bytes]) -> None:

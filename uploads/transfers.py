@@ -168,7 +168,7 @@ def take_up_known(transfer: Transfer) -> None:
     """Hold those missing chunks that the organization has, in the caller's transaction."""
     missing = TransferChunk.objects.belonging_to(transfer=transfer).filter(stored=None)
     known = StoredObject.objects.for_organization(transfer.organization).filter(
-        sha256__in=missing.values("sha256")
+        sha256__in=missing.values("sha256"), missing_since=None
     )
     # Locked, so that clean-up either sees that they are held or has removed them already.
     held = list(

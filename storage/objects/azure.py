@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -131,7 +132,8 @@ class AzureStore:
     def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
         """The cursor is the store's own marker."""
         blobs = self._container.list_blobs(name_starts_with=prefix, results_per_page=at_most)
-        pages = blobs.by_page(continuation_token=cursor or None)
+        # The stubs name the iterator only, not what it has beside.
+        pages: Any = blobs.by_page(continuation_token=cursor or None)
         with _explained(self._container_name):
             try:
                 page = list(next(pages, ()))

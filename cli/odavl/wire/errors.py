@@ -46,6 +46,7 @@
         ├── UnknownType        422
         ├── DigestMismatch     422
         ├── SignedUrlRefused   403     not signed by this hub, or for something else
+        ├── BytesMissing       410     the hub's object store has lost them
         └── IdempotencyMismatch 422
 
 Every class has a stable ``code`` (snake_case), an HTTP ``status``, says whether a retry can help
@@ -344,6 +345,12 @@ class SignedUrlRefused(RefusedError):
     code = "signed_url_refused"
     status = HTTPStatus.FORBIDDEN
     title = "The signed address does not allow this"
+
+
+class BytesMissing(RefusedError):
+    code = "bytes_missing"
+    status = HTTPStatus.GONE
+    title = "The hub has lost these bytes"
 
 
 class IdempotencyMismatch(RefusedError):
