@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization
 from jobs import registry, relay, services
-from jobs.models import Job, State
+from jobs.models import Job, Priority, State
 from odavl_hub.embedded import EmbeddedRedis
 from tests.jobs.conftest import use_broker
 
@@ -114,6 +114,33 @@ def test_a_job_that_kills_its_worker_fails_and_the_queue_goes_on(organization, w
 
     poison.refresh_from_db()
     assert (poison.state, poison.error["code"]) == (State.FAILED, "worker_lost")
+
+
+@pytest.mark.timeout(120)
+def test_a_critical_job_overtakes_all_that_wait(organization, worker, tmp_path):
+    """Not even one message lies in the worker itself, where no other could overtake it."""
+    os.mkfifo(tmp_path / "gate")
+    gate = enqueue(organization, "test.gate")
+    while not (tmp_path / f"{gate.id}.started").exists():
+        gate.refresh_from_db()
+    jobs = {
+        priority: [
+            services.enqueue(
+                organization=organization, job_type="test.turn", payload={}, priority=priority
+            )
+            for _ in range(count)
+        ]
+        for priority, count in (
+            (Priority.LOW, 50), (Priority.NORMAL, 3), (Priority.HIGH, 2), (Priority.CRITICAL, 1),
+        )
+    }  # fmt: skip
+
+    (tmp_path / "gate").write_bytes(b"")
+    wait_for(jobs[Priority.LOW][-1], lambda job: job.state == State.COMPLETED)
+
+    turns = (tmp_path / "turns").read_text().split()
+    wanted = [str(job.id) for priority in reversed(jobs) for job in jobs[priority]]
+    assert turns == wanted
 
 
 @pytest.mark.timeout(60)

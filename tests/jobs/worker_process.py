@@ -39,6 +39,17 @@ def sleep_forever(claim: Claim) -> None:
     signal.pause()
 
 
+def wait_at_the_gate(claim: Claim) -> None:
+    """Until somebody opens the FIFO ``gate`` for writing."""
+    (FOLDER / f"{claim.job.id}.started").touch()
+    (FOLDER / "gate").read_bytes()
+
+
+def note_the_turn(claim: Claim) -> None:
+    with (FOLDER / "turns").open("a") as file:
+        file.write(f"{claim.job.id}\n")
+
+
 def work_long(claim: Claim) -> None:
     time.sleep(BULK_SECONDS)
 
@@ -46,6 +57,8 @@ def work_long(claim: Claim) -> None:
 registry.register("test.touch", touch)
 registry.register("test.bulk", work_long, queue="bulk")
 registry.register("test.interactive", touch, queue="interactive")
+registry.register("test.gate", wait_at_the_gate)
+registry.register("test.turn", note_the_turn)
 registry.register("test.poison", kill_the_worker)
 registry.register("test.sleep", sleep_forever, timeout=timedelta(seconds=1))
 roles.worker(QUEUES.replace(",", "-"), QUEUES, 1)
