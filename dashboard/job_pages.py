@@ -25,12 +25,14 @@ from jobs.models import UNFINISHED, Job, State
 from jobs.registry import job_type_named
 from odavl.wire.errors import Conflict, InProgress, NotFound
 from odavl.wire.jobs import JobAction
+from teams.exports import EXPORT_JOB, FILE_TYPE
 from uploads.assembly import ASSEMBLY_JOB
 
 PAGE_SIZE = 30
 _ORDER = ("-created_at", "-id")
 _NAMES = {
     ASSEMBLY_JOB: gettext_lazy("Putting an upload together"),
+    EXPORT_JOB: gettext_lazy("Exporting data"),
     INGEST_JOB: gettext_lazy("Taking in a run"),
 }
 _DONE = {
@@ -146,6 +148,8 @@ def _shown(request: OrganizationRequest, job: Job) -> ShownJob:
     url = ""
     if job.type == INGEST_JOB:
         url = reverse("insight:run", args=[request.organization.slug, job.payload["runId"]])
+    elif job.type == EXPORT_JOB and job.state == State.COMPLETED:
+        url = f"{reverse('storage:files', args=[request.organization.slug])}?type={FILE_TYPE}"
     allowed = _ALLOWED.get(job.state, ()) if _may_change(request.principal, job) else ()
     return ShownJob(job, name_of(job.type), url, allowed)
 

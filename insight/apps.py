@@ -7,10 +7,11 @@ class InsightConfig(AppConfig):
     name = "insight"
 
     def ready(self) -> None:
-        from insight import giving_up, receiving  # noqa: PLC0415 - models must be ready
+        from insight import exported, giving_up, receiving  # noqa: PLC0415 - models must be ready
         from jobs import registry as jobs  # noqa: PLC0415
         from uploads import registry as uploads  # noqa: PLC0415
 
+        exported.register_all()
         uploads.register("insight", receiving.InsightHandler())
         jobs.register(
             receiving.INGEST_JOB,

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "dashboard.apps.DashboardConfig",
     "insight.apps.InsightConfig",
     "uploads.apps.UploadsConfig",
+    "teams.apps.TeamsConfig",
     "storage.apps.StorageConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",
@@ -194,6 +195,9 @@ ACCOUNT_PREVENT_ENUMERATION = True
 SIGNUP_OPEN = env.boolean("ODAVL_SIGNUP_OPEN", default=False)
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "odavl@localhost")
+
+AUDIT_DAYS = env.integer("AUDIT_DAYS", 365, at_least=0)
+"""How long the audit log goes back; 0 for ever."""
 
 # ── Languages ─────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"

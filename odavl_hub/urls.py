@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("jobs.urls_api")),
     path("api/v1/", include("uploads.urls")),
     path("api/v1/", include("storage.urls_api")),
+    path("api/v1/", include("teams.urls_api")),
     path("api/v1/", include("insight.urls_api")),
     path("", include("odavl_hub.urls_operations")),
 ]
@@ -21,6 +22,7 @@ urlpatterns += i18n_patterns(
     path("", include("dashboard.urls")),
     path("<slug:organization_slug>/", include("insight.urls")),
     path("<slug:organization_slug>/storage/", include("storage.urls")),
+    path("<slug:organization_slug>/export/", include("teams.urls")),
 )
 
 handler400 = "odavl_hub.api_errors.bad_request"

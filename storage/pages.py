@@ -79,6 +79,7 @@ def files(request: OrganizationRequest) -> HttpResponse:
         "access_choices": Access.choices,
         "state_choices": _STATES.items(),
         "sort_choices": _SORTS.items(),
+        "may_export": request.principal.may("projects:admin"),
     }
     return render(request, "storage/files.html", context)
 
@@ -106,6 +107,7 @@ def _usage(principal: Principal, visible: Any) -> dict[str, Any]:
     return {
         "total_files": sum(each.files for each in by_type),
         "total_bytes": sum(each.bytes for each in by_type),
+        "shared_bytes": queries.shared_bytes(visible),
         "total_downloads": sum(each.downloads for each in by_type),
         "payloads": queries.payloads_of(principal.organization),
         "type_choices": sorted(each.name for each in by_type),

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
-from accounts.models import Organization
+from accounts import exporting
+from accounts.models import Organization, Project
 from accounts.principal import Principal
 from odavl.wire.errors import NotFound
 from storage.models import Access, FileState, StoredFile, StoredObject
@@ -76,6 +77,12 @@ def public_file(file_id: UUID) -> StoredFile:
     if found is None:
         raise NotFound("There is no such file.")
     return found
+
+
+def files_for_export(organization: Organization, project: Project | None) -> QuerySet[StoredFile]:
+    """All that are not deleted, whoever may see them: an export is for who administers."""
+    rows = exporting.in_project(StoredFile)(organization, project)
+    return rows.exclude(state=FileState.DELETED).select_related("uploaded_by")
 
 
 def is_expected(incoming: str) -> bool:

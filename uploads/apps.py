@@ -8,8 +8,9 @@ class UploadsConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs import registry as jobs  # noqa: PLC0415 - models are ready only now
-        from uploads import assembly, transfers  # noqa: PLC0415 - models are ready only now
+        from uploads import assembly, exported, transfers  # noqa: PLC0415 - models are ready only now
 
+        exported.register_all()
         jobs.register(
             assembly.ASSEMBLY_JOB,
             assembly.run_assembly,

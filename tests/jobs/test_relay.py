@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import messages, relay, services
 from jobs.claims import claim
 from jobs.models import Job, PeriodicRun, State
-from jobs.registry import PeriodicTask
+from jobs.registry import PeriodicTask, periodic_tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +96,31 @@ def test_a_periodic_task_runs_once_a_turn_however_many_relays(db):
     third = relay.run_if_due(task)
 
     assert (first, second, third, len(runs)) == (True, False, True, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_relays_at_once_run_every_periodic_task_once_a_turn():
+    """All the tasks there are, by their names; each turn begins for six relays at one moment."""
+    runs: list[str] = []
+    names = sorted(task.name for task in periodic_tasks())
+    tasks = [PeriodicTask(name, timedelta(hours=1), partial(runs.append, name)) for name in names]
+    for turn in range(1, 4):
+        PeriodicRun.objects.update(due_at=Now())
+        together = threading.Barrier(6)
+
+        def relay_beside_others(together: threading.Barrier = together) -> None:
+            together.wait()
+            for task in tasks:
+                relay.run_if_due(task)
+            connection.close()
+
+        threads = [threading.Thread(target=relay_beside_others) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(runs) == sorted(names * turn)
+    assert {"jobs.delete_finished", "storage.clean_up", "storage.sweep"} <= set(names)
 
 
 def test_a_failing_periodic_task_does_not_end_the_relay(db, caplog):
