@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 
 import msgspec
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,12 +15,12 @@ from accounts.bodies import read_body
 from accounts.documentation import IDEMPOTENCY_KEY, IF_MATCH, PAGE, Parameter, documented
 from accounts.idempotency import respond_once
 from accounts.models import Project
+from accounts.moments import moment_of
 from accounts.paging import bad_parameter, paginate
 from accounts.permissions import ANY_KEY
 from accounts.principal import Principal, principal_of
 from accounts.sealing import CredentialSeal
 from odavl.wire import account as wire
-from odavl.wire.errors import FieldError, InvalidPayload
 
 _NEW_PROJECT = msgspec.json.Decoder(wire.NewProject)
 _PROJECT_CHANGE = msgspec.json.Decoder(wire.ProjectChange)
@@ -139,7 +136,7 @@ class ApiKeysView(APIView):
                 name=wanted.name,
                 scopes=services.scopes_from(scopes=wanted.scopes, preset=wanted.preset),
                 project=_project_for_key(principal, wanted.project_id),
-                expires_at=_moment(wanted.expires_at),
+                expires_at=moment_of(wanted.expires_at),
             )
             return 201, show.created_key(key, token)
 
@@ -184,18 +181,3 @@ def _project_for_key(principal: Principal, project_id: str | None) -> Project | 
     if project_id is None:
         return None
     return services.find_or_create_project(principal, project_id=project_id)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or timezone.is_naive(moment):
-        detail = "must be a date and time with its zone, such as 2027-01-31T00:00:00Z"
-        raise InvalidPayload(
-            f"expiresAt {detail}.", errors=(FieldError("/expiresAt", "invalid", detail),)
-        )
-    return moment

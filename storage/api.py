@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 from django.http import HttpResponseRedirect
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,13 +14,13 @@ from rest_framework.views import APIView
 from accounts.bodies import read_body
 from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
 from accounts.idempotency import respond_once
+from accounts.moments import moment_of
 from accounts.paging import bad_parameter, paginate, whole_number
 from accounts.principal import Principal, principal_of
 from accounts.services import find_or_create_project
 from odavl.wire import limits
 from odavl.wire import storage as wire
 from odavl.wire.envelope import PRODUCTS
-from odavl.wire.errors import FieldError, InvalidPayload
 from storage import files, queries
 from storage import rendering as show
 from storage.filters import SORTS, STATES, FileFilter
@@ -276,20 +273,5 @@ def _announced(principal: Principal, wanted: wire.NewFile) -> files.Announced:
         project=project,
         product=wanted.product or "",
         type=wanted.type,
-        expires_at=_moment(wanted.expires_at),
+        expires_at=moment_of(wanted.expires_at),
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or timezone.is_naive(moment):
-        detail = "must be a date and time with its zone, such as 2027-01-31T00:00:00Z"
-        raise InvalidPayload(
-            f"expiresAt {detail}.", errors=(FieldError("/expiresAt", "invalid", detail),)
-        )
-    return moment

@@ -89,6 +89,7 @@ def test_no_key_grants_more_than_its_maker_has(alice: Person, website: Project):
         ({"name": "x", "preset": "ci", "expiresAt": "tomorrow"}, "/expiresAt"),
         ({"name": "x", "preset": "ci", "expiresAt": "2099-01-01T00:00:00"}, "/expiresAt"),
         ({"name": "x", "preset": "ci", "expiresAt": "2099-02-31T00:00:00Z"}, "/expiresAt"),
+        ({"name": "x", "preset": "ci", "expiresAt": "9999-12-31T23:59:59-14:00"}, "/expiresAt"),
         ({"name": "x", "preset": "ci", "expiresAt": "2001-01-01T00:00:00Z"}, "/expiresAt"),
     ],
 )

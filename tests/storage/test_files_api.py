@@ -150,6 +150,9 @@ def test_an_address_is_good_for_what_it_was_given_for(alice: Person):
         ({"projectId": "nowhere"}, 404, "not_found"),
         ({"expiresAt": "2020-01-01T00:00:00Z"}, 422, "invalid_payload"),
         ({"expiresAt": "tomorrow"}, 422, "invalid_payload"),
+        # The year 10000 in UTC, which PostgreSQL takes and Python cannot read back.
+        ({"expiresAt": "9999-12-31T23:59:59-14:00"}, 422, "invalid_payload"),
+        ({"expiresAt": "0001-01-01T00:00:00+14:00"}, 422, "invalid_payload"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_at_once(alice: Person, fields, status, code):
