@@ -128,12 +128,13 @@ class JobEventsView(APIView):
         parameters=(_LAST_EVENT,),
     )
     def get(self, request: Request, job_id: UUID) -> HttpResponseBase:
-        job = queries.visible_job(principal_of(request), job_id)
+        principal = principal_of(request)
+        job = queries.visible_job(principal, job_id)
         last_event_id = request.headers.get("Last-Event-ID")
         if streaming.has_ended_at(job, last_event_id):
             return HttpResponse(status=204)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        stream = streaming.events(job, last_event_id)
+        stream = streaming.events(job, last_event_id, key=principal.key)
         return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 

@@ -22,7 +22,10 @@ from collections.abc import Iterator
 import msgspec
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import Exists, QuerySet
+from django.db.models.functions import Now
 
+from accounts.models import ApiKey
 from jobs.models import FINISHED, Job
 from jobs.rendering import job_summary
 
@@ -46,8 +49,11 @@ def event_id(job: Job) -> str:
     return f"{job.fence}.{job.attempts}.{job.state}.{job.progress}"
 
 
-def events(job: Job, last_event_id: str | None) -> Iterator[bytes]:
-    """The stream: the present state unless it was seen, then every change of it."""
+def events(job: Job, last_event_id: str | None, *, key: ApiKey | None) -> Iterator[bytes]:
+    """The stream: the present state unless it was seen, then every change of it.
+
+    It ends when ``key``, for which it is, is revoked or expires.
+    """
     yield f"retry: {int(RETRY * 1000)}\n\n".encode()
     # Taken here, not by the caller: a stream that nobody begins to read takes no place.
     if settings.EVENT_STREAMS < 1 or not _slots.acquire(blocking=False):
@@ -55,12 +61,12 @@ def events(job: Job, last_event_id: str | None) -> Iterator[bytes]:
             yield _event(job)
         return
     try:
-        yield from _changes(job, last_event_id)
+        yield from _changes(job, last_event_id, key)
     finally:
         _slots.release()
 
 
-def _changes(job: Job, seen: str | None) -> Iterator[bytes]:
+def _changes(job: Job, seen: str | None, key: ApiKey | None) -> Iterator[bytes]:
     ends_at = time.monotonic() + LONGEST
     sent_at = time.monotonic()
     found: Job | None = job
@@ -76,12 +82,16 @@ def _changes(job: Job, seen: str | None) -> Iterator[bytes]:
             yield b": alive\n\n"
             sent_at = time.monotonic()
         time.sleep(LOOK)
-        found = _look(job.id)
+        found = _look(job.id, key)
 
 
-def _look(job_id: uuid.UUID) -> Job | None:
+def _look(job_id: uuid.UUID, key: ApiKey | None) -> Job | None:
+    rows: QuerySet[Job] = Job.across_organizations.filter(id=job_id)
+    if key is not None:
+        valid = ApiKey.across_organizations.filter(pk=key.pk, revoked_at=None)
+        rows = rows.filter(Exists(valid.exclude(expires_at__lte=Now())))
     try:
-        found: Job | None = Job.across_organizations.filter(id=job_id).first()
+        found: Job | None = rows.first()
     except DatabaseError:
         logger.warning("the events of job %s end: the database is away", job_id)
         return None

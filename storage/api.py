@@ -80,7 +80,10 @@ class UploadUrlView(APIView):
 
     @documented(
         "Tell whether a file has arrived; while it has not, give a new address",
-        description="Ask after sending the bytes: what arrived is checked then.",
+        description=(
+            "Ask after sending the bytes: what arrived is checked then. A new address is for who "
+            "announced the file, or administers the storage."
+        ),
         responses={200: wire.UploadUrl},
         parameters=(_FILE_ID, _EXPIRES_IN),
     )
@@ -88,7 +91,8 @@ class UploadUrlView(APIView):
         seconds = _seconds(request)
         file = files.settle(_file(request))
         signed = None
-        if file.state == FileState.PENDING and not file.multipart_id:
+        sent_whole = file.state == FileState.PENDING and not file.multipart_id
+        if sent_whole and files.may_send(principal_of(request), file):
             signed = files.upload_address(file, seconds=seconds)
         return Response(show.upload_url(file, signed))
 
@@ -213,8 +217,11 @@ class MultipartPartView(APIView):
     )
     def post(self, request: Request) -> Response:
         wanted = read_body(request, _NEW_PART)
-        file = queries.file_of(principal_of(request), wanted.file_id)
-        address = files.part_address(file, wanted.part_number, seconds=wanted.expires_in)
+        principal = principal_of(request)
+        file = queries.file_of(principal, wanted.file_id)
+        address = files.part_address(
+            by=principal, file=file, number=wanted.part_number, seconds=wanted.expires_in
+        )
         return Response(show.part_url(file, wanted.part_number, address))
 
 
@@ -228,8 +235,9 @@ class MultipartCompleteView(APIView):
     )
     def post(self, request: Request) -> Response:
         wanted = read_body(request, _REFERENCE)
-        file = queries.file_of(principal_of(request), wanted.file_id)
-        return Response(show.file_summary(files.complete_parts(file)))
+        principal = principal_of(request)
+        file = queries.file_of(principal, wanted.file_id)
+        return Response(show.file_summary(files.complete_parts(by=principal, file=file)))
 
 
 class MultipartAbortView(APIView):

@@ -95,8 +95,17 @@ def upload_address(file: StoredFile, *, seconds: int) -> SignedRequest:
     return _signed(file, seconds)
 
 
-def part_address(file: StoredFile, number: int, *, seconds: int) -> PartAddress:
-    """Where one part goes. Raises :class:`Conflict` and :class:`InvalidPayload`."""
+def may_send(by: Principal, file: StoredFile) -> bool:
+    """Whether ``by`` may give the file its bytes: who announced it, and who administers storage."""
+    return by.may("storage:write" if uploaded_by(by, file) else "storage:admin")
+
+
+def part_address(*, by: Principal, file: StoredFile, number: int, seconds: int) -> PartAddress:
+    """Where one part goes.
+
+    Raises :class:`MissingScope` for other people's, :class:`Conflict`, :class:`InvalidPayload`.
+    """
+    _require_own(by, file)
     _check_in_parts(file)
     size = part_size(file, number)
     if size == 0:
@@ -120,14 +129,15 @@ def part_size(file: StoredFile, number: int) -> int:
     return max(0, min(limits.PART_SIZE, file.size - (number - 1) * limits.PART_SIZE))
 
 
-def complete_parts(file: StoredFile) -> StoredFile:
+def complete_parts(*, by: Principal, file: StoredFile) -> StoredFile:
     """Make one object of the parts and check it; done again, the same answer.
 
-    Raises :class:`Conflict` that names the parts which are missing or have another size, and what
-    :func:`settle` finds wrong.
+    Raises :class:`MissingScope` for other people's, :class:`Conflict` that names the parts which
+    are missing or have another size, and what :func:`settle` finds wrong.
     """
     if file.state != FileState.PENDING:
         return _told(file)
+    _require_own(by, file)
     _check_in_parts(file)
     store = object_store()
     if not (store.exists(file.incoming) or store.exists(file.own_key)):
@@ -193,7 +203,7 @@ def lost_file() -> BytesMissing:
 
 def delete_file(*, by: Principal, file: StoredFile) -> None:
     """Take a file away. Other people's files need the scope ``storage:admin``."""
-    by.require("storage:write" if uploaded_by(by, file) else "storage:admin")
+    _require_own(by, file)
     with transaction.atomic():
         rows = StoredFile.objects.for_organization(by.organization).filter(pk=file.pk)
         # Conditional, so that of two people who delete only one is noted.
@@ -234,6 +244,10 @@ def uploaded_by(principal: Principal, file: StoredFile) -> bool:
     if principal.key is not None:
         return file.api_key_id == principal.key.pk
     return principal.user_id is not None and file.uploaded_by_id == principal.user_id
+
+
+def _require_own(by: Principal, file: StoredFile) -> None:
+    by.require("storage:write" if uploaded_by(by, file) else "storage:admin")
 
 
 def _recorded(by: Principal, file: Announced, seconds: int) -> StoredFile:

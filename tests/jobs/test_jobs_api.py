@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Project
-from accounts.services import create_api_key, create_project
+from accounts.services import create_api_key, create_project, revoke_api_key
 from jobs import registry, running, services, streaming
 from jobs.claims import Claim, claim
 from jobs.models import Job, State
@@ -247,3 +247,14 @@ def test_streams_never_take_all_threads(alice: Person, settings: LazySettings) -
     assert b"completed" in b"".join(stream)
     thread.join()
     assert Job.across_organizations.get(id=job.id).state == State.COMPLETED
+
+
+def test_a_stream_ends_when_its_key_is_revoked(alice: Person) -> None:
+    job = enqueue(alice)
+    key, token = create_api_key(by=alice.principal, name="k", scopes=("insight:read",))
+    stream = Api(token).send("GET", f"/jobs/{job.id}/events").streaming_content
+    assert b"retry" in next(stream)
+    assert b"waiting" in next(stream)
+    revoke_api_key(by=alice.principal, key=key)
+    services.cancel(job)
+    assert b"".join(stream) == b"", "what happened since is not told"

@@ -280,6 +280,20 @@ def test_other_peoples_files_are_deleted_by_who_administers_storage(alice: Perso
     assert [event["target"] for event in audit["items"]] == ["home.png", "home.png"]
 
 
+def test_only_who_announced_a_file_gives_it_its_bytes(alice: Person, bob: Person):
+    announced = announce(alice.api).json()
+    told = settled(bob.api, announced["fileId"])
+    assert (told["state"], told["uploadUrl"]) == ("pending", None)
+    body = {"fileName": "big.zip", "contentType": "application/zip", "size": 10}
+    begun = alice.api.send("POST", "/storage/multipart/init", body).json()
+    reference = {"fileId": begun["fileId"]}
+    for step, fields in (("part", {"partNumber": 1}), ("complete", {}), ("abort", {})):
+        answer = bob.api.send("POST", f"/storage/multipart/{step}", reference | fields)
+        assert answer.json()["code"] == "missing_scope", step
+    theirs = announce(bob.api).json()
+    assert settled(alice.api, theirs["fileId"])["uploadUrl"], "she administers the storage"
+
+
 def test_equal_files_share_one_object_until_the_last_is_deleted(alice: Person):
     first, second = stored(alice.api), stored(alice.api, fileName="again.png")
     keys = set(StoredFile.across_organizations.values_list("key", flat=True))
