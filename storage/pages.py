@@ -104,10 +104,11 @@ def delete(request: OrganizationRequest, file_id: uuid.UUID) -> HttpResponseRedi
 
 def _usage(principal: Principal, visible: Any) -> dict[str, Any]:
     by_type = queries.tallies(visible, "content_type")
+    shared_bytes = queries.shared_bytes(visible)
     return {
         "total_files": sum(each.files for each in by_type),
-        "total_bytes": sum(each.bytes for each in by_type),
-        "shared_bytes": queries.shared_bytes(visible),
+        "shared_bytes": shared_bytes,
+        "saved_bytes": sum(each.bytes for each in by_type) - shared_bytes,
         "total_downloads": sum(each.downloads for each in by_type),
         "payloads": queries.payloads_of(principal.organization),
         "type_choices": sorted(each.name for each in by_type),

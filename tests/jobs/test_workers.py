@@ -34,9 +34,11 @@ def organization() -> Organization:
 @pytest.fixture(autouse=True)
 def _job_types() -> Iterator[None]:
     """The worker's types, as this process must know them to enqueue."""
-    registry.register("test.sleep", lambda claim: None, timeout=timedelta(seconds=1))
+    for name in ("test.sleep", "test.deaf"):
+        registry.register(name, lambda claim: None, timeout=timedelta(seconds=1))
     yield
-    registry.unregister("test.sleep")
+    for name in ("test.sleep", "test.deaf"):
+        registry.unregister(name)
 
 
 @pytest.fixture
@@ -150,6 +152,26 @@ def test_a_job_out_of_time_is_stopped_and_tried_again(organization, worker):
     wait_for(job, lambda job: job.state == State.DELAYED)
 
     assert job.error["code"] == "request_timeout"
+
+
+@pytest.mark.timeout(120)
+def test_a_handler_that_hears_nothing_is_killed_and_the_queue_goes_on(
+    organization, worker, tmp_path
+):
+    """Ten seconds after its time is over; what becomes of it then is as if its worker had died."""
+    deaf = enqueue(organization, "test.deaf")
+    while not (tmp_path / f"{deaf.id}.started").exists():
+        deaf.refresh_from_db()
+
+    next_one = enqueue(organization, "test.touch")
+    wait_for(next_one, lambda job: job.state == State.COMPLETED)
+
+    deaf.refresh_from_db()
+    assert (deaf.state, deaf.attempts) == (State.ACTIVE, 1)
+    expire(deaf)
+    relay.relay_once()
+    deaf.refresh_from_db()
+    assert deaf.state in (State.WAITING, State.ACTIVE)
 
 
 @pytest.mark.timeout(120)

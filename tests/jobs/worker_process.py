@@ -50,6 +50,14 @@ def note_the_turn(claim: Claim) -> None:
         file.write(f"{claim.job.id}\n")
 
 
+def hear_nothing(claim: Claim) -> None:
+    """As a library that waits in C does: the signal that the time is over is not taken."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    (FOLDER / f"{claim.job.id}.started").touch()
+    while True:
+        signal.pause()
+
+
 def work_long(claim: Claim) -> None:
     time.sleep(BULK_SECONDS)
 
@@ -57,6 +65,7 @@ def work_long(claim: Claim) -> None:
 registry.register("test.touch", touch)
 registry.register("test.bulk", work_long, queue="bulk")
 registry.register("test.interactive", touch, queue="interactive")
+registry.register("test.deaf", hear_nothing, timeout=timedelta(seconds=1))
 registry.register("test.gate", wait_at_the_gate)
 registry.register("test.turn", note_the_turn)
 registry.register("test.poison", kill_the_worker)

@@ -301,6 +301,8 @@ def test_equal_files_share_one_object_until_the_last_is_deleted(alice: Person):
     stats = alice.api.send("GET", "/storage/stats").json()
     assert (stats["files"], stats["bytes"]) == (2, 2 * len(PICTURE))
     assert stats["storedBytes"] == len(PICTURE)
+    page = alice.page().get("/en/acme/storage/").content.decode().replace("\xa0", " ")
+    assert "10.0 KB saved: equal files are kept once" in page
     assert alice.api.send("DELETE", f"/storage/files/{first}").status_code == 204
     assert b"".join(fetch(alice.api, second).streaming_content) == PICTURE
     assert alice.api.send("DELETE", f"/storage/files/{second}").status_code == 204
