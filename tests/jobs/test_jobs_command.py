@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import pty
+import re
 import subprocess
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,3 +105,44 @@ def test_watching_shows_changes_and_ends_with_the_last_job(
     rest, _ = watching.communicate()
     assert rest.splitlines()[-1].split()[2] == "completed"
     assert watching.returncode == 0
+
+
+def test_watching_in_a_narrow_terminal_draws_over_what_was_drawn(
+    live_server, alice: Person, tmp_path: Path, run: Run
+) -> None:
+    """Lines that the terminal wraps are as many rows as it makes of them."""
+    job = services.enqueue(
+        organization=alice.organization,
+        job_type="test.work",
+        payload={"url": f"https://hub.example.com/{'a' * 90}"},
+    )
+    held = claim(job.id)
+    assert held is not None
+    terminal, inner = pty.openpty()
+    termios.tcsetwinsize(inner, (24, 60))
+    watching = subprocess.Popen(
+        command("sync", "jobs", "--watch"),
+        cwd=tmp_path,
+        env=command_environment(
+            tmp_path / "home", ODAVL_CLOUD_API=live_server.url, ODAVL_API_KEY=alice.token
+        ),
+        stdout=inner,
+    )
+    os.close(inner)
+    drawn = _read_until(terminal, b"/" + b"a" * 90)
+    held.complete()
+    drawn += _read_until(terminal, b"completed")
+    assert watching.wait(30) == 0
+    os.close(terminal)
+    first, up, _ = re.split(r"\x1b\[(\d+)A", drawn.decode(), maxsplit=1)
+    rows = sum(math.ceil(len(line) / 60) for line in first.splitlines())
+    assert rows > 3
+    assert int(up) == rows
+
+
+def _read_until(terminal: int, word: bytes) -> bytes:
+    """What is written to a terminal, up to the line that has ``word`` in it."""
+    written = b""
+    while word not in written or not written.endswith(b"\n"):
+        written += os.read(terminal, 4096)
+    return written

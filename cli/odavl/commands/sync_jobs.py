@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from odavl.commands.session import AnyFunction, Session, hub_options, output_options, pass_session
-from odavl.commands.terminal import plural, printable, table
+from odavl.commands.terminal import back_over, plural, printable, table
 
 if TYPE_CHECKING:
     from odavl.hub.transport import HubClient
@@ -114,8 +114,7 @@ def _watched(session: Session, client: HubClient, **asked: Any) -> JobPage:
         text = _text(page)
         if text != shown and not session.json:
             if shown and sys.stdout.isatty():
-                lines = shown.count("\n") + 1
-                click.echo(f"\x1b[{lines}A\x1b[J", nl=False)
+                click.echo(back_over(shown), nl=False)
             session.show(text)
             sys.stdout.flush()
             shown = text

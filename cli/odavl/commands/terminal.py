@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from math import ceil
 from typing import Self
 
 import click
@@ -48,6 +50,16 @@ def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
         for row in cells
     )
     return "\n".join(lines)
+
+
+def back_over(text: str) -> str:
+    """What takes a terminal back to before ``text`` was printed, and clears it from there on.
+
+    Long lines take several rows. What has left the screen at its top stays above.
+    """
+    size = shutil.get_terminal_size()
+    rows = sum(max(1, ceil(len(line) / size.columns)) for line in text.split("\n"))
+    return f"\x1b[{min(rows, size.lines - 1)}A\r\x1b[J"
 
 
 def plural(count: int, noun: str) -> str:
