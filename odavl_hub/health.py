@@ -120,4 +120,4 @@ def _storage() -> None:
     except ObjectMissing as error:
         raise _DownError("the bucket or container is missing") from error
     if missing := count_missing():
-        raise _DownError(f"{missing} objects are missing: see manage.py storage_check")
+        raise _DownError(f"objects missing: {missing} (manage.py storage_check names them)")

@@ -262,7 +262,7 @@ def test_rows_without_bytes_are_marked_told_and_mended(
     assert verifying.verify(seconds=60) == verifying.Gaps(looked_at=2, missing=2)
     health = client.get("/api/health").json()
     assert health["status"] == "degraded"
-    assert health["storage"]["detail"].startswith("2 objects are missing")
+    assert health["storage"]["detail"].startswith("objects missing: 2 ")
 
     answer = alice.api.send("GET", f"/storage/download-url?fileId={file.pk}")
     assert (answer.status_code, answer.json()["code"]) == (410, "bytes_missing")
@@ -303,7 +303,7 @@ def test_the_operator_is_told_both_ways(provider: str, alice: Person) -> None:
     assert "1 that no row refers to" in told.getvalue()
     store.delete(file.key)
     told = StringIO()
-    with pytest.raises(CommandError, match="1 rows have no bytes") as failed:
+    with pytest.raises(CommandError, match="Rows without bytes: 1") as failed:
         call_command("storage_check", stdout=told)
     assert failed.value.returncode == 1
     assert f"lost: {file.key} 'a.txt' of acme" in told.getvalue()

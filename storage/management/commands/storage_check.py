@@ -42,7 +42,7 @@ class Command(BaseCommand):
             raise CommandError(f"The object store cannot be asked: {error.detail}") from error
         if missing:
             raise CommandError(
-                f"{missing} rows have no bytes. Restore the store from its backup, or upload the "
+                f"Rows without bytes: {missing}. Restore the store from its backup, or upload the "
                 "same again: either mends them.",
                 returncode=1,
             )
