@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -28,11 +29,12 @@ from jobs.models import Job, State
 from storage import cleaning, sweeping
 from storage.configuration import object_store
 from storage.made import keep_made
-from storage.models import StoredFile
+from storage.models import StoredFile, Walk
 from storage.objects.local import LocalStore
 from teams import exports
 from tests.cast import PASSWORD, Api, Person
 from tests.insight.documents import document, finding, send
+from tests.storage.test_sweeping import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLES = {
@@ -231,8 +233,10 @@ def test_stopped_in_the_middle_nothing_is_left_and_later_it_is_made(
     assert fetched(alice.api, after["fileId"]).testzip() is None
 
 
-def test_an_archive_under_way_is_no_orphan_and_a_lost_one_is(alice: Person, settings: Any) -> None:
-    settings.STORAGE_GRACE_HOURS = -1
+def test_an_archive_under_way_is_no_orphan_and_a_lost_one_is(
+    alice: Person, settings: Any, tmp_path: Path
+) -> None:
+    settings.ODAVL_DATA, settings.STORAGE_GRACE_HOURS = tmp_path, -1
     export = asked(alice.api)
     held = claim(export["id"])
     assert held is not None
@@ -243,6 +247,11 @@ def test_an_archive_under_way_is_no_orphan_and_a_lost_one_is(alice: Person, sett
     assert object_store().exists(file.key)
     assert sweeping.sweep(seconds=60) == 1
     assert not object_store().exists(file.key)
+
+    Walk.objects.update(finished_at=None)
+    with another_session(lambda: keep_made(wanted, [b"an archive"])):
+        assert sweeping.sweep(seconds=60) == 0
+    assert object_store().exists(file.key)
 
 
 def test_a_full_disk_is_tried_again(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
