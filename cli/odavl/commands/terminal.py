@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import threading
 import time
@@ -29,6 +28,7 @@ _BAR_WIDTH = 24
 _NARROWEST_BAR = 6
 _REDRAW_EVERY = 0.1
 _USUAL_COLUMNS = 79
+_USUAL_LINES = 24
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -57,9 +57,10 @@ def back_over(text: str) -> str:
 
     Long lines take several rows. What has left the screen at its top stays above.
     """
-    size = shutil.get_terminal_size()
-    rows = sum(max(1, ceil(len(line) / size.columns)) for line in text.split("\n"))
-    return f"\x1b[{min(rows, size.lines - 1)}A\r\x1b[J"
+    size = os.get_terminal_size(sys.stdout.fileno())
+    columns, lines = size.columns or _USUAL_COLUMNS, size.lines or _USUAL_LINES
+    rows = sum(max(1, ceil(len(line) / columns)) for line in text.split("\n"))
+    return f"\x1b[{min(rows, lines - 1)}A\r\x1b[J"
 
 
 def plural(count: int, noun: str) -> str:
