@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "dashboard.apps.DashboardConfig",
     "insight.apps.InsightConfig",
     "uploads.apps.UploadsConfig",
+    "workspaces.apps.WorkspacesConfig",
     "storage.apps.StorageConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",

@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
 from storage.configuration import object_store
@@ -113,6 +114,11 @@ def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObjec
     StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
     kept: StoredObject = known.defer("inline").get()
     return kept
+
+
+def inflated(stored: StoredObject) -> Iterator[bytes]:
+    """The content itself, in pieces; never more than its size."""
+    return gunzip_pieces(pieces_of(stored), limit=stored.size)
 
 
 def pieces_of(stored: StoredObject) -> Iterator[bytes]:

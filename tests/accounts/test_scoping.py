@@ -11,7 +11,7 @@ from accounts.scoping import OrganizationScoped, UnscopedQueryError
 from accounts.services import create_api_key
 from tests.cast import Person
 
-OURS = {"accounts", "dashboard", "insight", "jobs", "storage", "uploads"}
+OURS = {"accounts", "dashboard", "insight", "jobs", "storage", "uploads", "workspaces"}
 
 
 @pytest.mark.parametrize("model", [ApiKey, AuditEvent, Membership, Project])

@@ -57,7 +57,9 @@ def test_an_error_is_documented_with_its_status_and_exit_code(error: type[OdavlE
 
 
 def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
-    rooms = ("odavl_hub", "accounts", "jobs", "storage", "uploads", "insight", "dashboard")
+    rooms = (
+        "odavl_hub", "accounts", "jobs", "storage", "uploads", "workspaces", "insight", "dashboard",
+    )  # fmt: skip
     code = "\n".join(
         path.read_text(encoding="utf-8")
         for room in rooms

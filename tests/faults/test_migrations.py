@@ -21,7 +21,7 @@ from django.db.migrations.operations import (
 from django.db.migrations.operations.base import Operation
 from django.db.models import NOT_PROVIDED, Field, ManyToManyField, TextField
 
-ROOMS = ("accounts", "insight", "jobs", "storage", "uploads")
+ROOMS = ("accounts", "insight", "jobs", "storage", "uploads", "workspaces")
 LARGE = {("insight", "issue"), ("insight", "pastinterval"), ("jobs", "job")}
 """Tables that a plain CREATE INDEX would lock for longer than a deployment may take."""
 

@@ -14,7 +14,7 @@ from django.utils.translation.template import templatize
 from scripts.compile_messages import Message, read_messages
 
 ROOT = Path(settings.BASE_DIR)
-APPS = ("odavl_hub", "dashboard", "insight", "uploads", "storage", "jobs", "accounts")
+APPS = ("odavl_hub", "dashboard", "insight", "uploads", "workspaces", "storage", "jobs", "accounts")
 CATALOGUES = sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po"))
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]")
 GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
