@@ -111,7 +111,7 @@ def path_problem(path: str) -> str | None:
     steps = path.split("/")
     if len(steps) > limits.MAX_WORKSPACE_DEPTH:
         return f"deeper than {limits.MAX_WORKSPACE_DEPTH} folders"
-    if path in STAY_HERE:
+    if same_name(path) in STAY_HERE:
         return "belongs to one machine"
     return next((found for step in steps if (found := _name_problem(step))), None)
 
