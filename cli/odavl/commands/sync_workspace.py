@@ -167,9 +167,10 @@ def _show_pull(session: Session, pulled: Pulled, *, dry_run: bool) -> None:
     _show_changes(session, "Would pull:" if dry_run else "Pulled:", pulled.taken)
     if pulled.taken and not dry_run:
         session.show(
-            f"Revision {pulled.sides.head.revision}: {_size(pulled.bytes_received)} received. "
-            "What was replaced or deleted is in earlier revisions on the hub."
+            f"Revision {pulled.sides.head.revision}: {_size(pulled.bytes_received)} received."
         )
+        if any(change.how != "added" for change in pulled.taken):
+            session.say("What was replaced or deleted is in earlier revisions while they are kept.")
     if pulled.copies:
         session.warn("In conflict:" if not dry_run else "Would be in conflict:")
         for copy in _few(session, pulled.copies):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -157,6 +157,19 @@ class Names:
         self._files.add(name)
         self._folders.update(above)
         return True
+
+
+def clashes(paths: Iterable[str]) -> set[str]:
+    """All of ``paths`` that clash with another one of them; they are those of one folder."""
+    known = list(paths)
+    spellings: dict[str, set[str]] = {}
+    for path in known:
+        for step in (path, *_above(path)):
+            spellings.setdefault(same_name(step), set()).add(step)
+    several = {name for name, spelt in spellings.items() if len(spelt) > 1}
+    return {
+        path for path in known if any(same_name(step) in several for step in (path, *_above(path)))
+    }
 
 
 def _above(path: str) -> Iterator[str]:

@@ -110,6 +110,8 @@ class _Pull:
                 tree.discard(temporary)
             self.pulled.bytes_received += each.file.size
             self.tell("pulling", self.pulled.bytes_received / max(total, 1))
+        self.pulled.taken.sort()
+        self.pulled.copies.sort()
         self._remember()
         return self.pulled
 

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO
 
 from odavl.hub.cutting import cut
@@ -18,8 +19,8 @@ from odavl.wire.transfer import Chunk
 from odavl.wire.workspace import (
     CONFLICT_MARK,
     STAY_HERE,
-    Names,
     WorkspaceFile,
+    clashes,
     path_problem,
     same_name,
 )
@@ -61,12 +62,14 @@ def scan(tree: Tree) -> Scan:
     """
     tree.check()
     found = Scan()
-    names = Names()
-    for number, (path, kind) in enumerate(_entries(tree, "", found)):
-        if number > _MOST_ENTRIES:
-            raise UsageError(f"{tree.folder} has more than {_MOST_ENTRIES} entries.")
+    entries = list(islice(_entries(tree, "", found), _MOST_ENTRIES + 1))
+    if len(entries) > _MOST_ENTRIES:
+        raise UsageError(f"{tree.folder} has more than {_MOST_ENTRIES:,} entries.")
+    clashing = clashes(path for path, _ in entries)
+    for path, kind in entries:
         reason = _why_it_stays(path, kind)
-        if reason is None and not names.add(path):
+        if reason is None and path in clashing:
+            # Whichever were taken, the hub could hold the other one.
             reason = "clashes with another name on some file system"
         local = _measured(tree, path) if reason is None else reason
         if isinstance(local, str):
