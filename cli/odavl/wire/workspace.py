@@ -77,7 +77,7 @@ class RevisionPage(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=T
     next: str | None = None
 
 
-class NewRevision(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class NewRevision(msgspec.Struct, kw_only=True, rename="camel"):
     """``POST /api/v1/sync/workspace/{project}/revisions``: all files that there are from now on.
 
     409 where the newest revision is not ``base_revision`` any more.
@@ -88,7 +88,7 @@ class NewRevision(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_f
     files: list[WorkspaceFile]
 
 
-class ChunksOffered(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ChunksOffered(msgspec.Struct, kw_only=True, rename="camel"):
     """``POST /api/v1/sync/workspace/{project}/missing``: what a push is about to refer to."""
 
     chunks: list[Chunk]
