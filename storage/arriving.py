@@ -1,4 +1,4 @@
-"""A chunk on its way in: checked against its name, and brought into the form in which it is kept."""
+"""A chunk on its way in: checked against its name, brought into the form in which it is kept."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import msgspec
 from odavl.hub.chunks import POLICY
 from odavl.hub.payload import GZIP
 from odavl.hub.transport import Call, HubClient
-from odavl.wire.encoding import gzip_compress
 from odavl.wire.errors import InvalidPayload, NotTheHub, PayloadTooLarge
+from odavl.wire.joinable import is_worth_compressing, joinable_pieces
 from odavl.wire.transfer import Chunk
 from odavl.wire.workspace import (
     ChunksOffered,
@@ -26,7 +26,6 @@ from odavl.wire.workspace import (
 )
 
 _BYTES = "application/octet-stream"
-_WORTH_IT = 0.9
 _WHOLE = msgspec.json.Decoder(WorkspaceRevision)
 _SUMMARY = msgspec.json.Decoder(RevisionSummary)
 _WANTED = msgspec.json.Decoder(ChunksWanted)
@@ -65,9 +64,10 @@ class Remote:
     def put(self, chunk: Chunk, data: bytes) -> int:
         """Send a chunk; the bytes that crossed the wire."""
         body, headers = data, {"Content-Type": _BYTES}
-        smaller = gzip_compress(data)
-        if len(smaller) < _WORTH_IT * len(data):
-            body, headers = smaller, {**headers, "Content-Encoding": GZIP}
+        if is_worth_compressing(data):
+            # In the form that the hub keeps: it need not compress the chunk a second time.
+            body = b"".join(joinable_pieces((data,)))
+            headers = {**headers, "Content-Encoding": GZIP}
         call = Call(method="PUT", path=self._chunk(chunk), body=body, headers=headers)
         self.client.send(call, policy=POLICY)
         return len(body)
