@@ -276,12 +276,16 @@ class LyingHub(SmallHub):
         super().__init__()
         self.files: list[dict[str, Any]] = []
         self.content = b"evil"
+        self.revision = 1
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Happens on the machine that pulls, between its look and its replacing."""
 
     def reply(self, seen: Seen) -> Reply:
         if "/chunks/" in seen.path:
+            self.meanwhile()
             return Reply(200, self.content, {"Content-Type": "application/octet-stream"})
         if "/sync/workspace/" in seen.path:
-            told = {"projectId": "p", "revision": 1, "id": "r", "machine": "../../x"}
+            told = {"projectId": "p", "revision": self.revision, "id": "r", "machine": "../../x"}
             return json_reply({**told, "files": self.files})
         return super().reply(seen)
 
@@ -340,3 +344,25 @@ def test_the_name_of_a_conflicts_copy_is_not_the_hubs_to_choose(
     lying_hub.files = [{"path": "history.json", "sha256": sha256_hex(b"evil"), "size": 4}]
     laptop.sync("pull", expect=1)
     assert laptop.files() == {"history.conflict-x-r1.json": b"evil", "history.json": b"mine"}
+
+
+def test_what_is_written_here_while_it_is_pulled_stays(lying_hub: LyingHub, tmp_path: Path) -> None:
+    laptop = Machine.at(tmp_path / "laptop", lying_hub.address, TOKEN)
+    old = {"path": "history.json", "sha256": sha256_hex(b"evil"), "size": 4}
+    lying_hub.files = [old]
+    laptop.sync("pull")
+    new = {"path": "new.json", "sha256": sha256_hex(b"next"), "size": 4}
+    lying_hub.files = [{**old, "sha256": sha256_hex(b"next")}, new]
+    lying_hub.content, lying_hub.revision = b"next", 2
+
+    def write() -> None:
+        laptop.write("history.json", b"mine")
+        laptop.write("new.json", b"mine, too")
+
+    lying_hub.meanwhile = write
+    pulled = laptop.sync("pull", expect=1)
+    assert [each["path"] for each in pulled["conflicts"]] == ["history.json", "new.json"]
+    assert laptop.files() == {
+        "history.json": b"mine", "history.conflict-x-r2.json": b"next",
+        "new.json": b"mine, too", "new.conflict-x-r2.json": b"next",
+    }  # fmt: skip
