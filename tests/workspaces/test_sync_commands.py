@@ -96,8 +96,36 @@ def test_what_the_hub_has_is_not_sent(
     assert desk.sync("push")["chunksSent"] == 0
     assert sorted(name for _, name, _ in requests) == ["revisions", "website"]
     requests.clear()
-    assert laptop.sync("pull")["bytesReceived"] == 0
+    assert laptop.sync("pull")["bytesFetched"] == 0
     assert ("GET", "chunk") not in [(method, name) for method, name, _ in requests]
+
+
+def test_what_is_here_under_another_name_is_not_fetched(
+    laptop: Machine, desk: Machine, requests: list[tuple[str, str, int]]
+) -> None:
+    one = laptop.write("ledger/run-1.json", b"one")
+    laptop.write("history.json", b"A" * limits.CHUNK_SIZE + b"B" * limits.CHUNK_SIZE)
+    laptop.sync("push")
+    desk.sync("pull")
+    requests.clear()
+    (laptop.folder / "old").mkdir()
+    one.rename(laptop.folder / "old" / "run-1.json")
+    laptop.write("history.json", b"A" * limits.CHUNK_SIZE + b"C" * limits.CHUNK_SIZE)
+    assert laptop.sync("push")["chunksSent"] == 1
+    pulled = desk.sync("pull")
+    assert pulled["bytesFetched"] == limits.CHUNK_SIZE
+    assert [name for method, name, _ in requests if method == "GET"].count("chunk") == 1
+    assert desk.files() == laptop.files()
+
+
+def test_a_name_that_only_changes_its_case_arrives(laptop: Machine, desk: Machine) -> None:
+    run = laptop.write("ledger/Run-1.json", b"one")
+    laptop.sync("push")
+    desk.sync("pull")
+    run.rename(run.with_name("run-1.json"))
+    laptop.sync("push")
+    desk.sync("pull")
+    assert desk.files() == {"ledger/run-1.json": b"one"}
 
 
 def test_a_file_that_grows_is_sent_from_where_it_changed(laptop: Machine) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Project
 from accounts.services import create_api_key, create_project
+from jobs.registry import periodic_tasks
 from odavl.wire import limits
 from odavl.wire.encoding import sha256_hex
 from storage.models import StoredObject
@@ -312,6 +313,10 @@ def test_a_push_under_way_is_not_cleaned_up_and_an_abandoned_one_is(api: Api) ->
     names = {stored.sha256 for stored in StoredObject.across_organizations.all()}
     assert sha256_hex(b"mine") in names
     assert sha256_hex(b"abandoned") not in names
+
+
+def test_clean_up_is_scheduled() -> None:
+    assert services.clean_up in [task.run for task in periodic_tasks()]
 
 
 def test_a_project_that_goes_takes_its_workspace_along(api: Api, website: Project) -> None:

@@ -167,7 +167,8 @@ def _show_pull(session: Session, pulled: Pulled, *, dry_run: bool) -> None:
     _show_changes(session, "Would pull:" if dry_run else "Pulled:", pulled.taken)
     if pulled.taken and not dry_run:
         session.show(
-            f"Revision {pulled.sides.head.revision}: {_size(pulled.bytes_received)} received."
+            f"Revision {pulled.sides.head.revision}: {_size(pulled.bytes_fetched)} of content "
+            "fetched; the rest was here."
         )
         if any(change.how != "added" for change in pulled.taken):
             session.say("What was replaced or deleted is in earlier revisions while they are kept.")
@@ -293,7 +294,7 @@ def _pull_document(pulled: Pulled, *, dry_run: bool) -> dict[str, Any]:
             for copy in pulled.copies
         ],
         "held": [{"path": path, "reason": reason} for path, reason in pulled.held.items()],
-        "bytesReceived": pulled.bytes_received,
+        "bytesFetched": pulled.bytes_fetched,
     }
 
 

@@ -1,5 +1,7 @@
 """Pull: what changed there comes here, and nothing that is only here is overwritten.
 
+Contents that lie here under another name, or in the version before, are taken from there.
+
 Every file arrives whole beside its place and is checked there. Right before it takes that place,
 the place is looked at again: what changed since it was scanned stays, and the hub's version lies
 beside it under a name that says where it came from. A run that was killed leaves each file old or
@@ -19,11 +21,12 @@ from odavl.hub.workspace.folder import Folder, Sides, machine_name
 from odavl.hub.workspace.merging import Change, Conflict
 from odavl.hub.workspace.parallel import in_parallel
 from odavl.hub.workspace.pushing import Tell
-from odavl.hub.workspace.scanning import original_of, pieces_of
+from odavl.hub.workspace.scanning import offsets, original_of, pieces_of
 from odavl.hub.workspace.tree import Signature
 from odavl.wire import limits
 from odavl.wire.errors import LocalStorageFailed, NotTheHub
-from odavl.wire.workspace import WorkspaceFile
+from odavl.wire.transfer import Chunk
+from odavl.wire.workspace import Names, WorkspaceFile
 
 _MOST_COPIES = 100
 
@@ -48,7 +51,8 @@ class Pulled:
     copies: list[Copy] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
     """What changed there and was not taken, with the reason."""
-    bytes_received: int = 0
+    bytes_fetched: int = 0
+    """Of the contents that were not here, uncompressed."""
 
 
 class _Wanted(NamedTuple):
@@ -91,37 +95,61 @@ class _Pull:
     folder: Folder
     pulled: Pulled
     tell: Tell
+    local: dict[Chunk, tuple[str, int]] = field(init=False)
+    """Where each chunk lies that is here already: a path and an offset."""
+
+    def __post_init__(self) -> None:
+        self.local = {
+            chunk: (path, at)
+            for path, file in self.pulled.sides.here.items()
+            for chunk, at in offsets(file)
+        }
 
     def run(self) -> Pulled:
         sides = self.pulled.sides
-        tree = self.folder.tree
         for leftover in sides.scan.leftovers:
-            tree.discard(leftover)
+            self.folder.tree.discard(leftover)
         self.pulled.held.update(_blocked(sides))
-        self._delete()
-        wanted = list(self._wanted())
-        total = sum(each.file.size for each in wanted)
-        client = self.folder.remote.client
-        count = max(1, min(limits.MAX_CONCURRENCY, upload_options(client).max_concurrency))
-        for each, temporary in in_parallel(self._fetched, wanted, count if wanted else 1):
-            try:
-                self._place(each, temporary)
-            finally:
-                tree.discard(temporary)
-            self.pulled.bytes_received += each.file.size
-            self.tell("pulling", self.pulled.bytes_received / max(total, 1))
+        leaving = [change for change in sides.comparison.there if change.how == "deleted"]
+        in_the_way = self._in_the_way(leaving)
+        self._delete(in_the_way)
+        self._take(list(self._wanted()))
+        # Last: until now their contents could be wanted under another name.
+        self._delete([change for change in leaving if change not in in_the_way])
         self.pulled.taken.sort()
         self.pulled.copies.sort()
         self._remember()
         return self.pulled
 
-    def _delete(self) -> None:
-        """First: on some file systems a new name may be another spelling of a deleted one."""
-        sides = self.pulled.sides
-        for change in sides.comparison.there:
-            if change.how != "deleted":
-                continue
-            if self.folder.tree.remove(change.path, sides.scan.files[change.path].signature):
+    def _take(self, wanted: list[_Wanted]) -> None:
+        """Bring every file to its place, a few at once."""
+        if not wanted:
+            return
+        total = sum(each.file.size for each in wanted)
+        client = self.folder.remote.client
+        count = max(1, min(limits.MAX_CONCURRENCY, upload_options(client).max_concurrency))
+        done = 0
+        for each, (temporary, fetched) in in_parallel(self._laid_down, wanted, count):
+            try:
+                self._place(each, temporary)
+            finally:
+                self.folder.tree.discard(temporary)
+            self.pulled.bytes_fetched += fetched
+            done += each.file.size
+            self.tell("pulling", done / max(total, 1))
+
+    def _in_the_way(self, leaving: list[Change]) -> list[Change]:
+        """Those without whose going a new file has no place, on this file system or another."""
+        names = Names()
+        for path, how in self.pulled.sides.comparison.there:
+            if how == "added":
+                names.add(path)
+        return [change for change in leaving if not names.add(change.path)]
+
+    def _delete(self, leaving: list[Change]) -> None:
+        files = self.pulled.sides.scan.files
+        for change in leaving:
+            if self.folder.tree.remove(change.path, files[change.path].signature):
                 self.pulled.taken.append(change)
             else:
                 self.pulled.copies.append(Copy(change.path, "deleted-there"))
@@ -150,18 +178,36 @@ class _Pull:
             else:
                 yield _Wanted(file, self._free_name(file.path), None, None, conflict)
 
-    def _fetched(self, wanted: _Wanted) -> str:
-        """The file's bytes beside its place, checked."""
-        return self.folder.tree.write_beside(wanted.target, self._pieces(wanted.file))
+    def _laid_down(self, wanted: _Wanted) -> tuple[str, int]:
+        """Where the file's bytes lie, checked, beside its place; how many had to be fetched."""
+        fetched: list[int] = []
+        pieces = self._pieces(wanted.file, fetched)
+        return self.folder.tree.write_beside(wanted.target, pieces), sum(fetched)
 
-    def _pieces(self, file: WorkspaceFile) -> Iterator[bytes]:
+    def _pieces(self, file: WorkspaceFile, fetched: list[int]) -> Iterator[bytes]:
         digest = hashlib.sha256()
         for chunk in file.pieces():
-            data = self.folder.remote.get(chunk)
+            data = self._lying_here(chunk)
+            if data is None:
+                data = self.folder.remote.get(chunk)
+                fetched.append(len(data))
             digest.update(data)
             yield data
         if digest.hexdigest() != file.sha256:
             raise NotTheHub(f"The chunks of {file.path} do not make the file. It was not taken.")
+
+    def _lying_here(self, chunk: Chunk) -> bytes | None:
+        """The bytes of a chunk out of a file of ours, under whatever name; None if it has none."""
+        path, at = self.local.get(chunk, ("", 0))
+        if not path:
+            return None
+        try:
+            with self.folder.tree.read(path) as file:
+                file.seek(at)
+                data = file.read(chunk.size)
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == chunk.sha256 else None
 
     def _place(self, wanted: _Wanted, temporary: str) -> None:
         tree = self.folder.tree
