@@ -51,7 +51,10 @@ def push(session: Session, *, dry_run: bool, project: str | None) -> None:
     """Send what changed under .odavl/ to the hub, for other machines to pull."""
     from odavl.hub.workspace.pushing import push as send
 
-    with _opened(session, project) as folder, ProgressLine(shown=session.talks) as line:
+    with (
+        _opened(session, project, alone=dry_run) as folder,
+        ProgressLine(shown=session.talks) as line,
+    ):
         pushed = send(folder, dry_run=dry_run, tell=line.tell)
     if session.json:
         session.emit(_push_document(pushed, dry_run=dry_run))
@@ -70,7 +73,10 @@ def pull(session: Session, *, dry_run: bool, project: str | None) -> None:
     """Bring what other machines pushed into .odavl/; nothing of yours is overwritten."""
     from odavl.hub.workspace.pulling import pull as take
 
-    with _opened(session, project) as folder, ProgressLine(shown=session.talks) as line:
+    with (
+        _opened(session, project, alone=dry_run) as folder,
+        ProgressLine(shown=session.talks) as line,
+    ):
         pulled = take(folder, dry_run=dry_run, tell=line.tell)
     if session.json:
         session.emit(_pull_document(pulled, dry_run=dry_run))
@@ -86,7 +92,7 @@ def pull(session: Session, *, dry_run: bool, project: str | None) -> None:
 @pass_session
 def status(session: Session, *, project: str | None) -> None:
     """Show what push would send, what pull would bring, and what contradicts."""
-    with _opened(session, project) as folder:
+    with _opened(session, project, alone=True) as folder:
         sides = folder.sides()
     if session.json:
         session.emit(_status_document(sides))
@@ -102,7 +108,8 @@ def status(session: Session, *, project: str | None) -> None:
 
 
 @contextmanager
-def _opened(session: Session, project: str | None) -> Iterator[Folder]:
+def _opened(session: Session, project: str | None, *, alone: bool) -> Iterator[Folder]:
+    """``alone``: not even what is queued goes out, for commands that write nothing."""
     from odavl.hub.workspace.folder import Folder
     from odavl.hub.workspace.remote import Remote
     from odavl.project.root import PROJECT_FOLDER
@@ -115,7 +122,7 @@ def _opened(session: Session, project: str | None) -> Iterator[Folder]:
             f"{path} holds your own ODAVL files, such as keys; they are not synchronised.",
             hint="Run it in the folder of a project.",
         )
-    with session.client() as client:
+    with session.client(alone=alone) as client:
         yield Folder(path, Remote(client, _project(session, client, project)))
 
 
