@@ -1,7 +1,8 @@
-"""Request bodies to structs, bounded and strict."""
+"""Request bodies to structs or pieces, bounded and strict."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -10,9 +11,18 @@ from rest_framework.request import Request
 
 from odavl.wire import limits
 from odavl.wire.encoding import decode_json
-from odavl.wire.errors import MalformedJson, PayloadTooLarge, UnsupportedMedia
+from odavl.wire.errors import (
+    MalformedJson,
+    MalformedRequest,
+    PayloadTooLarge,
+    UnsupportedMedia,
+)
 
 T = TypeVar("T")
+RAW_MEDIA_TYPE = "application/octet-stream"
+_PIECE_SIZE = 256 * limits.KIBIBYTE
+_GZIP_OVERHEAD = 64 * limits.KIBIBYTE
+"""What gzip may add to bytes that cannot be made smaller."""
 MAX_DOCUMENT_SIZE = limits.MEBIBYTE
 """Bytes of a JSON body that is no upload."""
 
@@ -48,3 +58,33 @@ def announced_length(request: Request | HttpRequest) -> int:
         return max(0, int(request.META.get("CONTENT_LENGTH") or 0))
     except ValueError as error:
         raise MalformedJson("Content-Length is no number.") from error
+
+
+def is_compressed(request: Request) -> bool:
+    """Whether the body comes gzipped. Raises :class:`UnsupportedMedia` for other encodings."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "identity"):
+        raise UnsupportedMedia("Content-Encoding must be gzip or identity.")
+    return encoding == "gzip"
+
+
+def body_pieces(request: Request, *, limit: int) -> Iterator[bytes]:
+    """The body in pieces, none of which is kept; no more than its announced length is read."""
+    if announced_length(request) > limit:
+        raise PayloadTooLarge(f"A body may have {limit} bytes here.")
+    # DRF's own request object reads through to Django's, which holds nothing of it this way.
+    while piece := request._request.read(_PIECE_SIZE):  # noqa: SLF001 - DRF's documented handle
+        yield piece
+
+
+def chunk_body(request: Request, *, largest: int) -> tuple[Iterator[bytes], bool]:
+    """The raw body of a chunk in pieces, as it crossed the wire, and whether it is gzip.
+
+    ``largest`` bounds the uncompressed bytes. Raises :class:`MalformedRequest` without a length,
+    :class:`UnsupportedMedia` and :class:`PayloadTooLarge`.
+    """
+    compressed = is_compressed(request)
+    if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        raise MalformedRequest("Send a Content-Length.")
+    limit = largest + (_GZIP_OVERHEAD if compressed else 0)
+    return body_pieces(request, limit=limit), compressed

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "insight.apps.InsightConfig",
     "uploads.apps.UploadsConfig",
     "teams.apps.TeamsConfig",
+    "workspaces.apps.WorkspacesConfig",
     "storage.apps.StorageConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls_api")),
     path("api/v1/", include("jobs.urls_api")),
     path("api/v1/", include("uploads.urls")),
+    path("api/v1/", include("workspaces.urls_api")),
     path("api/v1/", include("storage.urls_api")),
     path("api/v1/", include("teams.urls_api")),
     path("api/v1/", include("insight.urls_api")),

@@ -15,12 +15,19 @@ from storage.services import pieces_of
 
 
 def stored_json(request: HttpRequest | Request, stored: StoredObject) -> StreamingHttpResponse:
-    """A stored JSON document, in pieces: as it lies there for who takes gzip, else inflated."""
+    """A stored JSON document, as :func:`stored_bytes`."""
+    return stored_bytes(request, stored, "application/json")
+
+
+def stored_bytes(
+    request: HttpRequest | Request, stored: StoredObject, content_type: str
+) -> StreamingHttpResponse:
+    """A stored object, in pieces: as it lies there for who takes gzip, else inflated."""
     accepted = request.META.get("HTTP_ACCEPT_ENCODING", "")
     # Before anything is answered: a content whose bytes are lost is a problem, not half a body.
     pieces = _begun(pieces_of(stored))
     response = StreamingHttpResponse(
-        pieces if "gzip" in accepted else gunzip_pieces(pieces), content_type="application/json"
+        pieces if "gzip" in accepted else gunzip_pieces(pieces), content_type=content_type
     )
     if "gzip" in accepted:
         response["Content-Encoding"] = "gzip"

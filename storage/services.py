@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.errors import BytesMissing
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
@@ -134,6 +135,11 @@ def _mended(lost: StoredObject, sent: StoredObject, lay_down: Callable[[], None]
     lost.inline, lost.stored_size, lost.missing_since = sent.inline, sent.stored_size, None
     lost.save(update_fields=["inline", "stored_size", "missing_since"])
     return lost
+
+
+def inflated(stored: StoredObject) -> Iterator[bytes]:
+    """The content itself, in pieces; never more than its size."""
+    return gunzip_pieces(pieces_of(stored), limit=stored.size)
 
 
 def pieces_of(stored: StoredObject) -> Iterator[bytes]:

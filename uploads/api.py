@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.bodies import RAW_MEDIA_TYPE
 from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of, run_once
 from accounts.permissions import ANY_KEY
@@ -25,7 +26,7 @@ from odavl.wire.envelope import (
 from odavl.wire.errors import NotFound
 from uploads import services, transfers
 from uploads.queries import status_of_any, transfer_of
-from uploads.reading import RAW_MEDIA_TYPE, read_upload
+from uploads.reading import read_upload
 
 
 def principal_for(request: Request, product: str, kind: str) -> Principal:

@@ -23,7 +23,6 @@ from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue
 from odavl.wire import limits
-from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
 from odavl.wire.errors import (
     ChunksMissing,
@@ -209,7 +208,7 @@ def _checked(
 def _inflated(part: StoredObject) -> Iterator[bytes]:
     # Read anew, so that what small ones hold in their rows is in memory one at a time.
     stored = StoredObject.across_organizations.get(pk=part.pk)
-    return gunzip_pieces(storage.pieces_of(stored), limit=part.size)
+    return storage.inflated(stored)
 
 
 def _parts(transfer: Transfer) -> list[StoredObject]:

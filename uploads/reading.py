@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 from rest_framework.request import Request
 
-from accounts.bodies import announced_length, read_body
+from accounts.bodies import RAW_MEDIA_TYPE, body_pieces, is_compressed, read_body
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64, decode_json
 from odavl.wire.envelope import Envelope, UploadMetadata
@@ -19,14 +18,11 @@ from odavl.wire.errors import (
     InvalidPayload,
     MalformedBase64,
     PayloadTooLarge,
-    UnsupportedMedia,
 )
 from uploads.contents import SpooledContent, content_of
 
-RAW_MEDIA_TYPE = "application/octet-stream"
 TYPE_HEADER = "X-Odavl-Type"
 METADATA_HEADER = "X-Odavl-Metadata"
-_PIECE_SIZE = 256 * limits.KIBIBYTE
 SHA256_HEADER = "X-Odavl-Sha256"
 
 
@@ -59,14 +55,6 @@ def _envelope(request: Request) -> Received:
     return Received(envelope.type, envelope.metadata, content)
 
 
-def is_compressed(request: Request) -> bool:
-    """Whether the body comes gzipped. Raises :class:`UnsupportedMedia` for other encodings."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("gzip", "identity"):
-        raise UnsupportedMedia("Content-Encoding must be gzip or identity.")
-    return encoding == "gzip"
-
-
 def _raw(request: Request) -> Received:
     compressed = is_compressed(request)
     upload_type = request.headers.get(TYPE_HEADER)
@@ -82,15 +70,6 @@ def _raw(request: Request) -> Received:
         claimed_sha256=request.headers.get(SHA256_HEADER),
     )
     return Received(upload_type, metadata, content)
-
-
-def body_pieces(request: Request, *, limit: int) -> Iterator[bytes]:
-    """The body in pieces, none of which is kept; no more than its announced length is read."""
-    if announced_length(request) > limit:
-        raise PayloadTooLarge(f"A body may have {limit} bytes here.")
-    # DRF's own request object reads through to Django's, which holds nothing of it this way.
-    while piece := request._request.read(_PIECE_SIZE):  # noqa: SLF001 - DRF's documented handle
-        yield piece
 
 
 def _metadata(request: Request) -> UploadMetadata:

@@ -11,14 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import read_body
+from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
 from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of
 from accounts.permissions import ANY_KEY
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from odavl.wire.errors import MalformedRequest, NotFound
+from odavl.wire.errors import NotFound
 from odavl.wire.transfer import (
     ChunkStored,
     ChunkUpload,
@@ -31,10 +31,6 @@ from uploads.api import principal_for
 from uploads.assembly import finalize
 from uploads.models import Transfer
 from uploads.queries import transfer_of
-from uploads.reading import RAW_MEDIA_TYPE, body_pieces, is_compressed
-
-_GZIP_OVERHEAD = 64 * limits.KIBIBYTE
-"""What gzip may add to bytes that cannot be made smaller."""
 
 
 class InitView(APIView):
@@ -79,11 +75,7 @@ class ChunkView(APIView):
     def put(self, request: Request, product: str, upload_id: UUID, sha256: str) -> Response:
         principal = principal_for(request, product, "write")
         transfer = transfer_of(principal, product, upload_id)
-        compressed = is_compressed(request)
-        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
-            raise MalformedRequest("Send a Content-Length.")
-        limit = limits.CHUNK_SIZE + (_GZIP_OVERHEAD if compressed else 0)
-        body = body_pieces(request, limit=limit)
+        body, compressed = chunk_body(request, largest=limits.CHUNK_SIZE)
         return _stored(transfer, sha256, body, compressed=compressed)
 
 

@@ -6,10 +6,8 @@ against clean-up, and they live as long as the transfer is used at least once in
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -22,21 +20,19 @@ from django.utils import timezone
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from odavl.wire import limits
-from odavl.wire.encoding import gunzip_pieces, sha256_hex
+from odavl.wire.encoding import sha256_hex
 from odavl.wire.errors import (
     Conflict,
-    DigestMismatch,
     FieldError,
     IdempotencyMismatch,
     InvalidPayload,
-    MalformedGzip,
     NotFound,
     PayloadTooLarge,
     TransferExpired,
 )
-from odavl.wire.joinable import joinable_pieces, looks_joinable, opened_joinable
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
+from storage.arriving import Arriving
 from storage.models import StoredObject
 from storage.objects.interface import Staged
 from uploads.models import Transfer, TransferChunk, TransferState
@@ -112,7 +108,8 @@ def store_chunk(
     place = TransferChunk.objects.belonging_to(transfer=transfer).filter(sha256=sha256).first()
     if place is None:
         raise NotFound("The transfer has no such chunk.")
-    pieces = _joinable(body, place, compressed=compressed)
+    arriving = Arriving(place.sha256, place.size)
+    pieces = arriving.joinable(body, compressed=compressed)
     if place.stored_id is not None:
         deque(pieces, maxlen=0)
         is_new = False
@@ -265,35 +262,6 @@ def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
         TransferChunk(transfer=transfer, position=position, sha256=chunk.sha256, size=chunk.size)
         for position, chunk in enumerate(chunks)
     )
-
-
-def _joinable(body: Iterable[bytes], place: TransferChunk, *, compressed: bool) -> Iterator[bytes]:
-    """The chunk's joinable form: as it came, or made anew. Raises where it is another chunk."""
-    if not compressed:
-        return joinable_pieces(_checked(body, place))
-    whole = b"".join(body)
-    if looks_joinable(whole):
-        with suppress(MalformedGzip):
-            deque(_checked(opened_joinable(whole, limit=limits.CHUNK_SIZE), place), maxlen=0)
-            return iter((whole,))
-    inflated = gunzip_pieces(whole, limit=limits.CHUNK_SIZE)
-    return joinable_pieces(_checked(inflated, place))
-
-
-def _checked(pieces: Iterable[bytes], place: TransferChunk) -> Iterator[bytes]:
-    """``pieces`` as they come; raises :class:`DigestMismatch` once they cannot be the chunk's."""
-    digest = hashlib.sha256()
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > place.size:
-            raise DigestMismatch(
-                f"The chunk was announced with {place.size} bytes; there are more."
-            )
-        digest.update(piece)
-        yield piece
-    if digest.hexdigest() != place.sha256:
-        raise DigestMismatch("The chunk's SHA-256 is not the one it is named by.")
 
 
 def _renew(transfer: Transfer) -> None:

@@ -1,8 +1,8 @@
 """``odavl``: the lazy command group, and the one place where errors become messages and codes.
 
-Exit codes: 0 clean, 1 findings at or above ``--fail-on``, 2 wrong usage or an internal error,
-3 done but not uploaded (it is queued), 4 held, 5 refused by the hub for good; 130 interrupted,
-141 when the reader of the output went away.
+Exit codes: 0 clean, 1 findings at or above ``--fail-on``, or conflicts to settle, 2 wrong usage or
+an internal error, 3 done but not uploaded (it is queued), or the hub is away, 4 held, 5 refused by
+the hub for good; 130 interrupted, 141 when the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ COMMANDS = {
     "insight": LazyCommand(
         "odavl.commands.insight:insight", "Analyse code, import and upload findings."
     ),
-    "sync": LazyCommand("odavl.commands.sync:sync", "Look at, send or clear the offline queue."),
+    "sync": LazyCommand(
+        "odavl.commands.sync:sync", "The offline queue, the hub's jobs, and .odavl/ elsewhere."
+    ),
     "keys": LazyCommand("odavl.commands.keys:keys", "Create, list and revoke API keys."),
     "doctor": LazyCommand("odavl.commands.doctor:doctor", "Check what works here, and mend it."),
     "completion": LazyCommand(

@@ -10,8 +10,7 @@ from accounts.models import ApiKey, AuditEvent, Membership, Organization, Projec
 from accounts.scoping import OrganizationScoped, UnscopedQueryError
 from accounts.services import create_api_key
 from tests.cast import Person
-
-OURS = {"accounts", "dashboard", "insight", "jobs", "storage", "teams", "uploads"}
+from tests.rooms import ROOMS
 
 
 @pytest.mark.parametrize("model", [ApiKey, AuditEvent, Membership, Project])
@@ -56,7 +55,7 @@ def test_rows_cannot_be_below_nothing(parents, db):
 
 
 def models_of_ours() -> list[type[models.Model]]:
-    return [model for model in apps.get_models() if model._meta.app_label in OURS]
+    return [model for model in apps.get_models() if model._meta.app_label in ROOMS]
 
 
 def test_every_model_that_belongs_to_an_organization_is_scoped():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("accounts", "dashboard", "insight", "jobs", "odavl_hub", "storage", "teams", "uploads")
+from tests.rooms import ROOMS, ROOT
 
 ALLOWED = {
     "accounts/idempotency.py": "old records are dropped whoever wrote them",
@@ -31,6 +30,7 @@ ALLOWED = {
     "uploads/transfers.py": "transfers found within their organization, and clean-up of all",
     "uploads/queries.py": "the job of an upload that was found within its organization",
     "uploads/services.py": "an upload that was found within its organization",
+    "workspaces/services.py": "a workspace found within its organization, and clean-up of all",
 }
 NAMES = {"across_organizations", "_base_manager", "_default_manager"}
 

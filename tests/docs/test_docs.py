@@ -16,6 +16,7 @@ from odavl.wire.errors import (
     UsageError,
     every_error,
 )
+from tests.rooms import ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -57,10 +58,9 @@ def test_an_error_is_documented_with_its_status_and_exit_code(error: type[OdavlE
 
 
 def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
-    rooms = ("odavl_hub", "accounts", "jobs", "storage", "uploads", "teams", "insight", "dashboard")
     code = "\n".join(
         path.read_text(encoding="utf-8")
-        for room in rooms
+        for room in ROOMS
         for path in (REPOSITORY / room).rglob("*.py")
     )
     read = {first or second for first, second in READERS.findall(code)} - OF_THE_MACHINE

@@ -21,7 +21,8 @@ from django.db.migrations.operations import (
 from django.db.migrations.operations.base import Operation
 from django.db.models import NOT_PROVIDED, Field, ManyToManyField, TextField
 
-ROOMS = ("accounts", "insight", "jobs", "storage", "uploads")
+from tests.rooms import ROOMS
+
 LARGE = {("insight", "issue"), ("insight", "pastinterval"), ("jobs", "job")}
 """Tables that a plain CREATE INDEX would lock for longer than a deployment may take."""
 

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 from scripts.compile_messages import Message, read_messages
+from tests.rooms import ROOMS
 
 ROOT = Path(settings.BASE_DIR)
-APPS = ("odavl_hub", "dashboard", "insight", "uploads", "teams", "storage", "jobs", "accounts")
 CATALOGUES = sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po"))
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]")
 GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
@@ -27,7 +27,7 @@ def catalogue(path: Path) -> list[Message]:
 
 
 def marked_in_templates() -> Iterator[str]:
-    for app in APPS:
+    for app in ROOMS:
         for path in (ROOT / app).glob("templates/**/*.html"):
             source = templatize(path.read_text(encoding="utf-8"), origin=str(path))
             for call in re.finditer(r"\b_\(|\bgettext\(|\bngettext\(", source):
@@ -41,7 +41,7 @@ def _first_text(source: str) -> Iterator[str]:
 
 
 def marked_in_code() -> Iterator[str]:
-    for app in APPS:
+    for app in ROOMS:
         for path in (ROOT / app).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -93,7 +93,7 @@ def test_every_marked_text_is_in_the_catalogue(path):
 def test_templates_show_no_text_that_is_not_marked():
     """Words between tags that no gettext tag wraps would stay English for everybody."""
     allowed = {"ODAVL", "SHA-256", "Enter", "j", "k", "x", "404", "403", "400", "odavl"}
-    for app in APPS:
+    for app in ROOMS:
         for path in (ROOT / app).glob("templates/**/*.html"):
             if path.name == "api_docs.html":
                 continue  # for developers, in the language of the API itself

@@ -33,6 +33,14 @@ from odavl.wire.transfer import (
     TransferRequest,
     TransferStarted,
 )
+from odavl.wire.workspace import (
+    ChunksOffered,
+    ChunksWanted,
+    NewRevision,
+    RevisionPage,
+    WorkspaceRevision,
+    check_manifest,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 TYPES: dict[str, Any] = {
@@ -57,6 +65,11 @@ TYPES: dict[str, Any] = {
     "upload-status-receiving": UploadStatus,
     "upload-stored": UploadStored,
     "whoami": WhoAmI,
+    "workspace-chunks-offered": ChunksOffered,
+    "workspace-chunks-wanted": ChunksWanted,
+    "workspace-new-revision": NewRevision,
+    "workspace-revision": WorkspaceRevision,
+    "workspace-revisions": RevisionPage,
 }
 PARTLY_READ = {"analysis-results-short", "sarif"}
 """Documents that others write, with more or less in them than we write."""
@@ -155,6 +168,15 @@ def test_missing_chunks_travel_with_their_problem() -> None:
 def test_a_failed_upload_tells_its_problem() -> None:
     status = decoded("upload-status-failed")
     assert msgspec.convert(status.problem, Problem) == decoded("problem")
+
+
+def test_a_workspaces_files_are_such_as_may_travel() -> None:
+    revision = decoded("workspace-revision")
+    check_manifest(revision.files)
+    picture, history, ledger = revision.files
+    assert [chunk.size for chunk in picture.pieces()] == [5242880, 1048576]
+    assert history.pieces() == ()
+    assert [chunk.sha256 for chunk in ledger.pieces()] == [ledger.sha256]
 
 
 def test_sarif_of_another_tool() -> None:

@@ -1,4 +1,4 @@
-"""``odavl sync``: the offline queue, and the hub's jobs."""
+"""``odavl sync``: the offline queue, the hub's jobs, and ``.odavl/`` between machines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from odavl.commands.lazy import help_alone
 from odavl.commands.session import Session, hub_options, output_options, pass_session
 from odavl.commands.sync_jobs import jobs
+from odavl.commands.sync_workspace import pull, push, status
 from odavl.commands.terminal import ProgressLine, plural, printable
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ SHOWN_ID = 8
 @click.group(invoke_without_command=True)
 @click.pass_context
 def sync(context: click.Context) -> None:
-    """Look at, send or clear what waits for the hub, and follow what the hub does with it."""
+    """Send what waits for the hub, follow its jobs, and bring .odavl/ to other machines."""
     help_alone(context)
 
 
-sync.add_command(jobs)
+for _command in (jobs, push, pull, status):
+    sync.add_command(_command)
 
 
 @sync.command()

@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A hub's answer that is no error: JSON, or nothing for 204."""
+    """A hub's answer that is no error: JSON, nothing for 204, or what the call wants."""
 
     status: int
     headers: Mapping[str, str]
@@ -85,6 +85,8 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     on_sent: Callable[[int], None] | None = None
     """Told the bytes of the body that went out so far."""
+    wants: str = ""
+    """A content type that the answer may have beside JSON."""
 
     @property
     def repeatable(self) -> bool:
@@ -194,7 +196,7 @@ class HubClient:
         for _ in range(_LAST_REDIRECT + 1):
             answer = self._exchange(call, url, request_id)
             if answer.status not in _REDIRECTS:
-                return _judged(answer, request_id)
+                return _judged(answer, request_id, call.wants)
             url = self._redirected(call, url, answer)
         raise NotTheHub("The hub redirects in a circle.", request_id=request_id)
 
@@ -250,11 +252,11 @@ def was_cut(error: OdavlError) -> bool:
     )
 
 
-def _judged(answer: Answer, request_id: str) -> Answer:
+def _judged(answer: Answer, request_id: str, wants: str = "") -> Answer:
     """``answer`` where it is a hub's and no error; raises what it tells otherwise."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        if answer.status == HTTPStatus.NO_CONTENT or kind in _JSON_TYPES:
+        if answer.status == HTTPStatus.NO_CONTENT or kind in {*_JSON_TYPES, wants or None}:
             return answer
         raise NotTheHub(
             f"Something answered {answer.status} with {kind or 'no content type'}: not a hub.",

@@ -51,3 +51,14 @@ SIGNED_URL_SECONDS = 3_600
 PART_SIZE = 5 * MEBIBYTE
 """Of a file that is uploaded in parts; S3 takes no smaller ones."""
 MAX_PARTS = 10_000
+
+MAX_WORKSPACE_FILES = 10_000
+"""Most files of ``.odavl/`` that travel between machines."""
+MAX_WORKSPACE_FILE_SIZE = 100 * MEBIBYTE
+MAX_WORKSPACE_SIZE = 1024 * MEBIBYTE
+MAX_MANIFEST_SIZE = 8 * MEBIBYTE
+"""Largest manifest of a workspace, as JSON."""
+MAX_WORKSPACE_PATH_LENGTH = 512
+MAX_WORKSPACE_NAME_BYTES = 180
+"""Of one step of a path: with what marks a conflict's copy it still fits every file system."""
+MAX_WORKSPACE_DEPTH = 16

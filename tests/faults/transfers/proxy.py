@@ -17,12 +17,21 @@ _RESET = struct.pack("ii", 1, 0)
 class BreakingLine:
     """Breaks each connection once ``limit`` bytes have gone towards the hub; None: never.
 
-    ``lose_answers`` of the answers to finalize never come back: the connection breaks instead.
+    ``lose_answers`` of the answers to finalize, or to requests whose head has ``to`` in it, never
+    come back: the connection breaks instead.
     """
 
-    def __init__(self, port: int, *, limit: int | None = None, lose_answers: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        limit: int | None = None,
+        lose_answers: int = 0,
+        to: bytes = b"/finalize ",
+    ) -> None:
         self.limit = limit
         self.lose_answers = lose_answers
+        self._to = to
         self.cuts = 0
         self.sent = 0
         """Bytes towards the hub, over all connections."""
@@ -61,7 +70,7 @@ class BreakingLine:
                 data = client.recv(_PIECE)
                 if not data:
                     return
-                ends = ends or b"/finalize " in data
+                ends = ends or self._to in data
                 left = len(data) if self.limit is None else self.limit - carried
                 hub.sendall(data[:left])
                 carried += len(data[:left])

@@ -1,0 +1,13 @@
+from datetime import timedelta
+
+from django.apps import AppConfig
+
+
+class WorkspacesConfig(AppConfig):
+    name = "workspaces"
+
+    def ready(self) -> None:
+        from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
+        from workspaces import services  # noqa: PLC0415 - as above
+
+        register_periodic("workspaces.clean_up", services.clean_up, every=timedelta(hours=1))
