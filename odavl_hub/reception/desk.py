@@ -51,20 +51,20 @@ class Desk:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        environment = environment_of(scope)
-        length = announced_length(environment)
+        meta = environment_of(scope)
+        length = announced_length(meta)
         body = RequestBody(receive, length, self._patience)
         try:
             # More than any view takes is for the view to refuse, before a byte of it is read.
             if length <= limits.MAX_PAYLOAD_SIZE:
                 await body.fill(min(length, READ_AHEAD))
         except (BodyTooSlow, BodyCutShort) as error:
-            await _refuse(send, error, request_id_of(environment.get("HTTP_X_REQUEST_ID", "")))
+            await _refuse(send, error, request_id_of(meta.get("HTTP_X_REQUEST_ID", "")))
             return
-        environment["wsgi.input"] = body
+        meta["wsgi.input"] = body
         answering = _Answering(body, receive, send, self._patience.seconds)
         await asyncio.get_running_loop().run_in_executor(
-            self._threads, answering.run, self._application, environment
+            self._threads, answering.run, self._application, meta
         )
 
 
@@ -79,8 +79,8 @@ class _Answering:
         self._loop = asyncio.get_running_loop()
         self._head: dict[str, Any] = {}
 
-    def run(self, application: Callable[..., Any], environment: Environment) -> None:
-        response = application(environment, self._start)
+    def run(self, application: Callable[..., Any], meta: Environment) -> None:
+        response = application(meta, self._start)
         try:
             if getattr(response, "streaming", False):
                 with suppress(_ClientGone):

@@ -44,7 +44,7 @@ def environment_of(scope: dict[str, Any]) -> Environment:
     return found
 
 
-def announced_length(environment: Environment) -> int:
+def announced_length(meta: Environment) -> int:
     """Bytes of the body; 0 for one that does not say. Django reads no more than that either."""
-    text = environment.get("CONTENT_LENGTH", "")
+    text = meta.get("CONTENT_LENGTH", "")
     return int(text) if text.isascii() and text.isdecimal() else 0
