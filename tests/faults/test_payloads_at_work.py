@@ -142,7 +142,7 @@ def test_row_31_a_chunk_whose_gzip_is_wrong_is_refused(hub: HubAtWork, damage: s
         content=sent,
         headers={"Content-Type": "application/octet-stream", "Content-Encoding": "gzip"},
     )
-    assert put.status_code == (413 if damage == "bomb" else 400), put.text
+    assert put.status_code in ((413, 422) if damage == "bomb" else (400,)), put.text
     assert put.headers["content-type"] == "application/problem+json"
 
 
