@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO
 
 import msgspec
 
 from insight.large_payload import LargeDocument
 from insight.payload import RESIDENT_LIMIT, Document, Header, ResidentDocument
 from insight.rows import Source
+from odavl.wire import limits
 from odavl.wire.encoding import decode_json, gunzip
 from odavl.wire.envelope import detector_of_type
 from odavl.wire.sarif import SARIF_DECODER
 from storage import services as storage
 from uploads.models import Upload
 
+_PIECE_SIZE = 256 * limits.KIBIBYTE
 STORED_ONLY = frozenset({"ml-training", "error-signatures"})
 """Types that are kept as they are and make no run."""
 
 
-def open_document(upload: Upload) -> Document:
-    """The stored payload of ``upload``, ready to be walked through."""
+@contextmanager
+def opened_document(upload: Upload) -> Iterator[Document]:
+    """The stored payload of ``upload``, ready to be walked through.
+
+    One that is too large to be resident is put aside in a file: it is walked while COPY has the
+    connection that its parts would be looked up with, and more than once, which a store that is
+    far away should not notice.
+    """
     stored = upload.stored
-    return document_of(upload.type, lambda: storage.pieces_of(stored), stored.size)
+    if stored.size <= RESIDENT_LIMIT:
+        yield document_of(upload.type, lambda: storage.pieces_of(stored), stored.size)
+        return
+    with tempfile.TemporaryFile() as file:
+        file.writelines(storage.pieces_of(stored))
+        file.flush()
+        yield document_of(upload.type, lambda: _pieces_of_file(file), stored.size)
+
+
+def _pieces_of_file(file: IO[bytes]) -> Iterator[bytes]:
+    """From the start, whatever other walks through the file are under way."""
+    at = 0
+    while piece := os.pread(file.fileno(), _PIECE_SIZE, at):
+        yield piece
+        at += len(piece)
 
 
 def document_of(upload_type: str, compressed: Callable[[], Iterable[bytes]], size: int) -> Document:

@@ -16,7 +16,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts.models import Project
-from insight.documents import open_document, source_of
+from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
 from insight.models import Issue, Run, RunState, Stream
 from insight.payload import Document, Header, clean_path
@@ -92,8 +92,8 @@ def _ingest_or_fail(run: Run, *, wanted: bool, watch: Watch) -> None:
         _fail(run, error)
         return
     try:
-        with transaction.atomic():
-            ingest(run, open_document(run.upload), watch=watch)
+        with transaction.atomic(), opened_document(run.upload) as document:
+            ingest(run, document, watch=watch)
     except RefusedError as error:
         _fail(run, msgspec.to_builtins(problem_of(error)))
     else:

@@ -24,14 +24,17 @@ def current_request_id() -> str:
     return current_request().request_id
 
 
+def request_id_of(sent: str) -> str:
+    """``sent`` where it is harmless, as a stranger's id goes into our logs; else a new one."""
+    return sent if _ACCEPTED.fullmatch(sent) else secrets.token_hex(8)
+
+
 class RequestIdMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # A stranger's id goes into our logs, so only harmless characters are taken over.
-        sent = request.headers.get("X-Request-Id", "")
-        request_id = sent if _ACCEPTED.fullmatch(sent) else secrets.token_hex(8)
+        request_id = request_id_of(request.headers.get("X-Request-Id", ""))
         request.odavl_request_id = request_id  # type: ignore[attr-defined]  # for RequestIdFilter
         token = enter_request(RequestContext(request_id, request.META.get("REMOTE_ADDR") or None))
         try:

@@ -1,4 +1,4 @@
-"""The WSGI entry point: ``granian --interface wsgi odavl_hub.wsgi:application``."""
+"""Django as a WSGI application; :mod:`odavl_hub.asgi` is what is served."""
 
 import os
 

@@ -20,7 +20,7 @@ from django.conf import settings
 
 from tests.services import TestServices
 
-pytest_plugins = ["tests.cast"]
+pytest_plugins = ["tests.cast", "tests.faults.summary"]
 
 _SERVICES = pytest.StashKey[TestServices]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()

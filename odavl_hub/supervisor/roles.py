@@ -35,14 +35,12 @@ def preload() -> None:
 def web(host: str, port: int) -> None:
     """Serve HTTP until SIGTERM."""
     MPServer(
-        "odavl_hub.wsgi:application",
+        "odavl_hub.asgi:application",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=env.integer("WEB_WORKERS", min(_MOST_WEB_WORKERS, os.cpu_count() or 1), at_least=1),
-        # Each thread may hold a database connection; requests beyond wait their turn.
-        blocking_threads=env.integer("WEB_THREADS", 4, at_least=1),
-        backpressure=env.integer("WEB_BACKPRESSURE", 64, at_least=1),
+        backpressure=env.integer("WEB_BACKPRESSURE", 256, at_least=1),
         websockets=False,
         http1_settings=HTTP1Settings(max_buffer_size=_READ_BUFFER),
         respawn_failed_workers=True,

@@ -16,6 +16,7 @@ from odavl.wire.errors import (
     UsageError,
     every_error,
 )
+from tests.faults.rows import MISSING, ROWS, Missing
 from tests.rooms import ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -83,10 +84,34 @@ def test_every_dependency_has_its_reason() -> None:
                 assert package in reasons, package
 
 
-def test_every_test_of_a_fault_is_named_and_every_named_one_exists() -> None:
+def fault_tests() -> set[str]:
     code = "\n".join(
         path.read_text(encoding="utf-8")
         for path in (REPOSITORY / "tests" / "faults").rglob("test_*.py")
     )
-    written = set(re.findall(r"^def (test_row_\w+)", code, re.MULTILINE))
-    assert set(re.findall(r"`(test_row_\w+)`", text_of("docs/reliability.md"))) == written
+    return set(re.findall(r"^def (test_row_\w+)", code, re.MULTILINE))
+
+
+def row_of(name: str) -> int:
+    return int(name.split("_")[2])
+
+
+def test_every_row_of_the_faults_has_a_test_or_a_reason() -> None:
+    shown = {row_of(name) for name in fault_tests()}
+    assert shown | set(MISSING) == set(ROWS)
+    assert {row for row, missing in MISSING.items() if missing.what == "all of it"} == (
+        set(ROWS) - shown
+    )
+
+
+def test_the_page_on_reliability_says_what_the_suite_prints() -> None:
+    shown, _, missing = text_of("docs/reliability.md").partition("## Not shown yet")
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", shown, re.MULTILINE)
+    assert {int(number): what for number, what, _ in rows} == {
+        number: what for number, what in ROWS.items() if number in map(row_of, fault_tests())
+    }
+    for number, _, cell in rows:
+        named = re.findall(r"`(test_row_\w+)`", cell)
+        assert sorted(named) == sorted(t for t in fault_tests() if row_of(t) == int(number))
+    reasons = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", missing, re.MULTILINE)
+    assert {int(number): Missing(what, why) for number, what, why in reasons} == MISSING

@@ -31,7 +31,7 @@ def login(session: Session, token: str | None) -> None:
     from odavl.hub.transport import HubClient
 
     secret = checked_token(token)
-    with HubClient(session.address, token=secret) as client:
+    with HubClient(session.address, token=secret, timeout=session.settings.timeout) as client:
         who = account.whoami(client)
     session.credentials.store(session.address, _sign_in_of(who), secret)
     session.contact, session.has_new_rights = client, True

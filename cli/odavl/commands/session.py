@@ -128,7 +128,11 @@ class Session:
                 f"Nobody is signed in to {self.address}.", hint="Run: odavl login --token -"
             )
         client = HubClient(
-            self.address, token=self.token, organization_id=self.organization_id, policy=policy
+            self.address,
+            token=self.token,
+            organization_id=self.organization_id,
+            policy=policy,
+            timeout=self.settings.timeout,
         )
         self.contact = None if alone else client
         return client
@@ -142,6 +146,7 @@ class Session:
             token=self.token,
             organization_id=self.organization_id,
             home=self.home,
+            timeout=self.settings.timeout,
         )
 
 

@@ -24,11 +24,11 @@ from odavl.wire.envelope import (
     UploadStored,
 )
 from odavl.wire.errors import (
-    HubUnreachable,
     NotFound,
     OdavlError,
     PayloadTooLarge,
     RefusedError,
+    TransientError,
 )
 from odavl.wire.problem import Problem, rebuild_error
 
@@ -109,7 +109,7 @@ def _send_whole(
     with as_taken as payload:
         try:
             return _send(client, shipment, payload, options, on_progress)
-        except HubUnreachable as error:
+        except TransientError as error:
             if not was_cut(error) or payload.body_size <= SMALLEST_CHUNK:
                 raise
             largest = max(payload.size // 8, SMALLEST_CHUNK)

@@ -23,7 +23,7 @@ from odavl.hub.queue import (
 )
 from odavl.hub.queue_run import PAUSES, process_queue
 from odavl.hub.shipment import Shipment
-from odavl.hub.transport import HubClient
+from odavl.hub.transport import STEP_SECONDS, HubClient
 from odavl.wire.envelope import Product, UploadMetadata
 from odavl.wire.errors import (
     HeldError,
@@ -44,6 +44,8 @@ class Destination:
     token: str | None
     organization_id: str | None
     home: Path
+    timeout: float = STEP_SECONDS
+    """Seconds for one step of an exchange."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +181,7 @@ def _client(destination: Destination) -> HubClient:
         destination.address,
         token=destination.token,
         organization_id=destination.organization_id,
+        timeout=destination.timeout,
     )
 
 

@@ -3,7 +3,7 @@
 ::
 
     flags                                   --hub, --organization, --project, ...
-    ODAVL_CLOUD_API, ODAVL_API_KEY, ODAVL_ORGANIZATION_ID, ODAVL_PROJECT_ID
+    ODAVL_CLOUD_API, ODAVL_API_KEY, ODAVL_ORGANIZATION_ID, ODAVL_PROJECT_ID, ODAVL_TIMEOUT
     .odavl/config.toml                      or [tool.odavl] in pyproject.toml
     ~/.odavl/config.toml                    ODAVL_HOME moves it
 """
@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "api_key": "ODAVL_API_KEY",
     "organization_id": "ODAVL_ORGANIZATION_ID",
     "project_id": "ODAVL_PROJECT_ID",
+    "timeout": "ODAVL_TIMEOUT",
 }
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -49,11 +50,14 @@ class Settings:
     detectors: tuple[str, ...] | None = None
     """None: all that are installed."""
     exclude: tuple[str, ...] = ()
+    timeout: int = 30
+    """Seconds for one step of an exchange with the hub."""
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
 _TEXTS = ("cloud_api", "api_key", "organization_id", "project_id", "project", "fail_on")
 _LISTS = ("detectors", "exclude")
+LONGEST_TIMEOUT = 3600
 _SENT_AS_HEADERS = ("api_key", "organization_id")
 _HEADER_TEXT = re.compile(r"[!-~]+")
 KEYS = tuple(item.name for item in fields(Settings) if item.name != "sources")
@@ -166,6 +170,8 @@ def _checked(key: str, value: object, origin: str) -> object:
         return _text_tuple(key, value, origin)
     if key in _TEXTS:
         return _text(key, value, origin)
+    if key == "timeout":
+        return _seconds(key, value, origin)
     if not isinstance(value, bool):
         raise _wrong(origin, key, f"must be true or false, not {_kind(value)}")
     return value
@@ -183,6 +189,16 @@ def _text(key: str, value: object, origin: str) -> str:
     if key == "fail_on" and value not in SEVERITIES:
         raise _wrong(origin, key, f"must be one of {', '.join(SEVERITIES)}")
     return value.strip()
+
+
+def _seconds(key: str, value: object, origin: str) -> int:
+    """A number, or from the environment the text of one."""
+    digits = len(str(LONGEST_TIMEOUT))
+    if isinstance(value, str) and re.fullmatch(rf"[0-9]{{1,{digits}}}", value.strip()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_TIMEOUT:
+        raise _wrong(origin, key, f"must be whole seconds, 1 to {LONGEST_TIMEOUT}")
+    return value
 
 
 def _text_tuple(key: str, value: object, origin: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -91,6 +92,18 @@ class AnalysisResults(msgspec.Struct, kw_only=True, rename="camel"):
     @property
     def finding_count(self) -> int:
         return sum(map(len, self.diagnostics.values()))
+
+
+def encoded_pieces(results: AnalysisResults) -> Iterator[bytes]:
+    """The JSON document of ``results``, file by file: a large one is nowhere whole in memory."""
+    frame = msgspec.json.encode(msgspec.structs.replace(results, diagnostics={}))
+    head, found, rest = frame.partition(b'"diagnostics":{')
+    yield head + found
+    separator = b""
+    for path, diagnostics in results.diagnostics.items():
+        yield separator + msgspec.json.encode({path: diagnostics})[1:-1]
+        separator = b","
+    yield rest
 
 
 ANALYSIS_DECODER = msgspec.json.Decoder(AnalysisResults)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +25,7 @@ from odavl.wire.analysis import (
     DetectorReport,
     GitState,
     Severity,
+    encoded_pieces,
 )
 from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import InternalError, LocalStorageFailed, NotAuthenticated
@@ -108,8 +112,7 @@ def _uploaded(
         )
         return UploadResult(state="held", error=error)
     metadata = _metadata(session, results)
-    payload = msgspec.json.encode(results)
-    with ProgressLine(shown=session.talks) as line:
+    with _payload(results) as payload, ProgressLine(shown=session.talks) as line:
         sent = upload(
             session.destination(),
             "insight",
@@ -131,6 +134,20 @@ def _uploaded(
             silent=True,
         )
     return sent
+
+
+@contextmanager
+def _payload(results: AnalysisResults) -> Iterator[Path]:
+    """The document in a file of its own; findings take enough memory without it."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="odavl-"))
+            file.writelines(encoded_pieces(results))
+            file.flush()
+        except OSError as error:
+            told = f"The results cannot be made ready: {error.strerror}."
+            raise LocalStorageFailed(told) from error
+        yield Path(file.name)
 
 
 def _metadata(session: Session, results: AnalysisResults) -> UploadMetadata:

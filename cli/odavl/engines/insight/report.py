@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,12 +21,11 @@ def write_export(root: Path, results: AnalysisResults) -> Path:
     """
     target = root / EXPORT_PATH
     target.parent.mkdir(parents=True, exist_ok=True)
-    document = msgspec.json.format(msgspec.json.encode(results), indent=2)
     descriptor, name = tempfile.mkstemp(prefix=".export-", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(document + b"\n")
+            file.writelines(_indented_pieces(results))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
@@ -33,3 +33,25 @@ def write_export(root: Path, results: AnalysisResults) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return target
+
+
+def _indented_pieces(results: AnalysisResults) -> Iterator[bytes]:
+    """The document, file by file: a large one, indented, is larger than its findings in memory."""
+    frame = _indented(msgspec.structs.replace(results, diagnostics={}))
+    head, _, rest = frame.partition(b'"diagnostics": {}')
+    yield head + b'"diagnostics": {'
+    separator = b"\n"
+    for path, diagnostics in results.diagnostics.items():
+        # Formatted where it stands, so that it is indented as deep; then without its surroundings.
+        inside = _indented({"diagnostics": {path: diagnostics}})
+        yield separator + inside[len(_OPENING) : -len(_CLOSING)]
+        separator = b",\n"
+    yield (b"\n  }" if results.diagnostics else b"}") + rest + b"\n"
+
+
+def _indented(document: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+_OPENING = b'{\n  "diagnostics": {\n'
+_CLOSING = b"\n  }\n}"

@@ -91,6 +91,7 @@ class _RunReader:
         self._components = (run.tool.driver, *run.tool.extensions)
         self._rules_by_id = _rules_by_id(self._components)
         self._severities: dict[tuple[str, int, str], Severity] = {}
+        self._texts: dict[str, str] = {}
         self.name = detector_name(run.tool.driver.name)
 
     def report(self, count: int) -> DetectorReport:
@@ -128,9 +129,9 @@ class _RunReader:
         code = result.rule_id or (result.rule.id if result.rule else None) or rule.id
         found = Diagnostic(
             severity=self._severity_of(result, rule, code),
-            message=_message_text(result.message, rule) or _rule_text(rule, code),
+            message=self._shared(_message_text(result.message, rule) or _rule_text(rule, code)),
             source=self.name,
-            code=code[: limits.MAX_RULE_LENGTH],
+            code=self._shared(code[: limits.MAX_RULE_LENGTH]),
             url=(rule.help_uri or "")[: limits.MAX_URL_LENGTH],
         )
         if region is not None:
@@ -139,13 +140,17 @@ class _RunReader:
             found.end_line = region.end_line or None
             found.end_column = region.end_column or None
         if result.fixes:
-            found.fix = _fix_text(result.fixes)
+            found.fix = self._shared(_fix_text(result.fixes))
         if result.suppressions:
             found.suppressed = _is_suppressed(result.suppressions)
         if result.partial_fingerprints:
             found.fingerprint = result.partial_fingerprints.get(FINGERPRINT_KEY, "")
         found.snippet = _snippet(region, result.locations)
         return found
+
+    def _shared(self, text: str) -> str:
+        """One object for equal texts: a log says the same thing thousands of times."""
+        return self._texts.setdefault(text, text)
 
     def _rule_of(self, result: Result) -> RuleDescriptor:
         """By index (§3.27.6, §3.52) where its id agrees, else by id, else one that says nothing."""

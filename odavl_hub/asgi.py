@@ -1,0 +1,13 @@
+"""What granian serves: ``granian --interface asginl odavl_hub.asgi:application``."""
+
+from odavl_hub import env
+from odavl_hub.reception.body import Patience
+from odavl_hub.reception.desk import Desk
+from odavl_hub.wsgi import application as wsgi_application
+
+application = Desk(
+    wsgi_application,
+    # Each thread may hold a database connection; requests beyond wait their turn.
+    threads=env.integer("WEB_THREADS", 4, at_least=1),
+    patience=Patience(seconds=env.integer("WEB_PATIENCE", 20, at_least=1)),
+)

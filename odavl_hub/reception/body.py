@@ -1,0 +1,105 @@
+"""The body of a request, read on the event loop while it arrives, with an eye on the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from odavl.wire import limits
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+READ_AHEAD = 384 * limits.KIBIBYTE
+"""Bytes of a body that are there before it takes a thread: all that the client sends at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How slow a client may be.
+
+    ``seconds`` may pass without a byte, or before ``rate`` bytes a second count: a body of 1 MiB
+    at 16 KiB/s has 64 s and those. Both bounds hold, so neither silence nor a drip lasts.
+    """
+
+    seconds: float = 20.0
+    rate: float = 16.0 * limits.KIBIBYTE
+
+
+class BodyTooSlow(TimeoutError):
+    """The client is slower than :class:`Patience` allows. An OSError, as Django expects here."""
+
+
+class BodyCutShort(ConnectionError):
+    """The client closed its side before the announced length."""
+
+
+class RequestBody:
+    """``length`` bytes that ``receive`` brings. Its reading methods are those of ``wsgi.input``.
+
+    ``read`` is called from a thread, ``fill`` on the loop; never both at once.
+    """
+
+    def __init__(self, receive: Receive, length: int, patience: Patience) -> None:
+        self._receive = receive
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._buffer = bytearray()
+        self._length = length
+        self.has_failed = False
+        """Whether the connection is of no more use: nobody knows where a next request begins."""
+        self._received = 0
+
+    async def fill(self, size: int) -> None:
+        """Have ``size`` bytes at hand, or all that are still to come.
+
+        Raises :class:`BodyTooSlow` and :class:`BodyCutShort`.
+        """
+        try:
+            await self._fill(size)
+        except OSError:
+            self.has_failed = True
+            raise
+
+    async def _fill(self, size: int) -> None:
+        while len(self._buffer) < size and self._received < self._length:
+            try:
+                async with asyncio.timeout_at(self._next_deadline()):
+                    message = await self._receive()
+            except TimeoutError as error:
+                raise BodyTooSlow("The body comes too slowly.") from error
+            piece = message.get("body", b"")
+            self._buffer += piece
+            self._received += len(piece)
+            if self._received < self._length and not message.get("more_body"):
+                raise BodyCutShort("The body ends before its announced length.")
+
+    def read(self, size: int = -1) -> bytes:
+        """``size`` bytes, fewer only at the end; everything for -1. Raises as :meth:`fill`."""
+        left = len(self._buffer) + self._length - self._received
+        wanted = left if size < 0 else min(size, left)
+        if len(self._buffer) < wanted:
+            asyncio.run_coroutine_threadsafe(self.fill(wanted), self._loop).result()
+        return self._taken(wanted)
+
+    def readline(self, size: int = -1) -> bytes:
+        """Up to and with the next line feed. PEP 3333 asks for it; nothing here reads lines."""
+        line = bytearray()
+        while (size < 0 or len(line) < size) and (byte := self.read(1)):
+            line += byte
+            if byte == b"\n":
+                break
+        return bytes(line)
+
+    def _taken(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def _next_deadline(self) -> float:
+        """On the loop's clock: when the next piece must be there."""
+        silence = self._loop.time() + self._patience.seconds
+        drip = self._started + self._patience.seconds + self._received / self._patience.rate
+        return min(silence, drip)
