@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 import psutil
@@ -29,13 +30,13 @@ class Victim:
     inner: bool = False
 
     def alive(self, supervisor: psutil.Process) -> list[psutil.Process]:
+        """Those there are now, in the order of their ids."""
         found: list[psutil.Process] = []
-        with suppress(psutil.Error):
-            for child in supervisor.children():
-                with suppress(psutil.Error):
-                    if child.name() == self.process:
-                        found += self._inside(child) if self.inner else [child]
-        return found
+        for child in supervisor.children():
+            with suppress(psutil.Error):
+                if child.name() == self.process:
+                    found += self._inside(child) if self.inner else [child]
+        return sorted((each for each in found if _runs(each)), key=lambda each: each.pid)
 
     def _inside(self, child: psutil.Process) -> list[psutil.Process]:
         if self.process != "postgres":
@@ -96,9 +97,14 @@ class EachOnce:
 
 @dataclass(slots=True)
 class Down:
+    """``before`` are the ids of the processes that there were: another one is its successor.
+
+    Not told by when it started, which the system knows to a second only.
+    """
+
     victim: Victim
     since: float
-    """Seconds since the epoch, as a process's start is told."""
+    before: frozenset[int]
 
 
 @dataclass
@@ -114,6 +120,8 @@ class Killer:
     slowest: dict[str, float] = field(default_factory=dict)
     """Seconds until it was there again, by victim."""
     missing: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
+    """A line for each kill."""
 
     def __post_init__(self) -> None:
         self._source = random.Random(f"killer {self.seed}")
@@ -144,17 +152,20 @@ class Killer:
         alive = victim.alive(self._tree)
         if not alive:
             return  # still on its way back from the last time, which is looked at
-        process = self._source.choice(sorted(alive, key=lambda each: each.pid))
         with suppress(psutil.Error):
-            process.kill()
+            chosen = self._source.choice(alive)
+            chosen.kill()
             self.kills[victim.called] += 1
+            moment = datetime.now(UTC).isoformat(" ", "milliseconds")
+            self.history.append(f"{moment} {victim.called} {victim.process} {chosen.pid}")
             if victim.process != "postgres" or not victim.inner:  # connections are made as needed
-                self._down.append(Down(victim, time.time()))
+                before = frozenset(each.pid for each in alive)
+                self._down.append(Down(victim, time.monotonic(), before))
 
     def _look(self) -> None:
         for down in list(self._down):
-            seconds = time.time() - down.since
-            if any(_started(each) > down.since for each in down.victim.alive(self._tree)):
+            seconds = time.monotonic() - down.since
+            if {each.pid for each in down.victim.alive(self._tree)} - down.before:
                 self.slowest[down.victim.called] = max(
                     seconds, self.slowest.get(down.victim.called, 0)
                 )
@@ -165,8 +176,8 @@ class Killer:
             self._down.remove(down)
 
 
-def _started(process: psutil.Process) -> float:
+def _runs(process: psutil.Process) -> bool:
     try:
-        return float(process.create_time())
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
-        return 0
+        return False

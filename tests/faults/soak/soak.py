@@ -54,6 +54,7 @@ class Soak:
             clients += [self._client(hub, turn) for turn in range(self.settings.clients)]
             self._watch(hub, killer, clients)
             ended = [self._journal(turn) for turn in range(self.settings.clients)]
+            (self.settings.folder / "kills.txt").write_text("\n".join(killer.history) + "\n")
             outcome = self._judged(hub, killer, ended)
             outcome.seconds = time.monotonic() - started
             if outcome.deviations:
