@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.models import Organization
-from jobs import registry, relay, services
+from jobs import messages, registry, relay, services
 from jobs.models import Job, State
 from odavl_hub.embedded import EmbeddedRedis
 from tests.jobs.conftest import use_broker
@@ -125,8 +126,24 @@ def test_a_job_out_of_time_is_stopped_and_tried_again(organization, worker):
     assert job.error["code"] == "request_timeout"
 
 
-@pytest.mark.timeout(120)
-def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, tmp_path):
+@dataclass
+class OwnBroker:
+    """A Redis for one test, which may kill it, with a worker that knows no other."""
+
+    redis: EmbeddedRedis
+    server: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def start(self) -> None:
+        self.server = self.redis.start(subprocess.DEVNULL)
+        self.redis.wait(self.server)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
     redis = EmbeddedRedis(tmp_path)
     redis.prepare()
     server = redis.start(subprocess.DEVNULL)
@@ -135,17 +152,36 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, tmp_path)
     use_broker(redis.url)
     workers = run_worker(tmp_path, redis.url)
     next(workers)
-    try:
-        first = enqueue(organization, "test.touch")
-        wait_for(first, lambda job: job.state == State.COMPLETED)
-        server.kill()
-        server.wait()
-        lost = enqueue(organization, "test.touch")
-        server = redis.start(subprocess.DEVNULL)
-        redis.wait(server)
+    found = OwnBroker(redis, server)
+    yield found
+    next(workers, None)
+    use_broker(before)
+    redis.stop(found.server)
 
-        wait_for(lost, lambda job: job.state == State.COMPLETED)
-    finally:
-        next(workers, None)
-        use_broker(before)
-        redis.stop(server)
+
+@pytest.mark.timeout(120)
+def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, broker):
+    first = enqueue(organization, "test.touch")
+    wait_for(first, lambda job: job.state == State.COMPLETED)
+    broker.kill()
+    lost = enqueue(organization, "test.touch")
+    broker.start()
+
+    wait_for(lost, lambda job: job.state == State.COMPLETED)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_goes_on_after_a_message_that_it_could_not_acknowledge(
+    organization, broker, tmp_path
+):
+    running, reserved = (enqueue(organization, name) for name in ("test.hold", "test.touch"))
+    while not (tmp_path / f"{running.id}.started").exists() or messages.waiting_messages("default"):
+        pass  # the worker has one job in its hands, and the message of the next
+    broker.kill()
+    (tmp_path / "go").touch()
+    while not (tmp_path / str(reserved.id)).exists():
+        pass  # it has taken it up, and told nobody
+    broker.start()
+
+    after = enqueue(organization, "test.touch")
+    wait_for(after, lambda job: job.state == State.COMPLETED)

@@ -39,11 +39,19 @@ def sleep_forever(claim: Claim) -> None:
     signal.pause()
 
 
+def hold(claim: Claim) -> None:
+    """Keep the worker until the test lets go."""
+    (FOLDER / f"{claim.job.id}.started").touch()
+    while not (FOLDER / "go").exists():
+        time.sleep(0.02)
+
+
 def work_long(claim: Claim) -> None:
     time.sleep(BULK_SECONDS)
 
 
 registry.register("test.touch", touch)
+registry.register("test.hold", hold)
 registry.register("test.bulk", work_long, queue="bulk")
 registry.register("test.interactive", touch, queue="interactive")
 registry.register("test.poison", kill_the_worker)
