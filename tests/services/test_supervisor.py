@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import urllib.request
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -104,9 +105,11 @@ def test_each_process_has_a_name_of_its_own(start_hub):
     hub = start_hub()
     hub.wait_until_serving()
 
-    names = {child.name() for child in psutil.Process(hub.process.pid).children()}
-
-    assert names >= {"hub-web", "hub-interactive", "hub-default", "hub-bulk", "hub-relay"}
+    missing = {"hub-web", "hub-interactive", "hub-default", "hub-bulk", "hub-relay"}
+    while missing:  # a child that was just forked has its parent's name; the time limit ends it
+        for child in psutil.Process(hub.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # what makes the first owner ends by itself
+                missing.discard(child.name())
 
 
 def wait_until_healthy(hub: HubProcess) -> None:
