@@ -11,7 +11,7 @@ CODE := odavl_hub dashboard insight uploads teams workspaces storage jobs accoun
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true
 
-.PHONY: help run test check faults bench install frontend messages static format clean
+.PHONY: help run test check faults soak bench install frontend messages static format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,15 @@ check: install messages ## Format, lint, types, layers, migrations, deployment, 
 
 faults: install static messages ## The fault suite, with a gigabyte and a million findings (`make test` has a tenth)
 	@ODAVL_TEST_LARGE_MEBIBYTES=1024 ODAVL_TEST_FINDINGS=1000000 $(BIN)/pytest -n 2 --timeout 1800 tests/faults $(ARGUMENTS)
+
+PAYLOADS ?= 2000
+CLIENTS ?= 8
+SECONDS ?= 4
+SEED ?=
+
+soak: install static messages ## Kill the hub's processes at random under load; nothing may be lost (PAYLOADS, CLIENTS, SECONDS between kills, SEED)
+	@$(BIN)/python -m tests.faults.soak --payloads $(PAYLOADS) --clients $(CLIENTS) \
+		--seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: install static ## Measure speed and memory beside their limits
 	@$(BIN)/python -m benchmarks $(ARGUMENTS)

@@ -10,6 +10,7 @@ import kombu
 from amqp.exceptions import ChannelError
 from celery import current_app
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from jobs.models import Job, Priority, State
 
@@ -19,6 +20,9 @@ TASK = "jobs.run"
 CONNECT_SECONDS = 2
 # The broker's steps (CELERY_BROKER_TRANSPORT_OPTIONS), where 0 goes first.
 _BROKER_PRIORITY = {Priority.CRITICAL: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+_AWAY = (OperationalError, OSError, RedisError, AttributeError)
+"""What a broker that is away raises. The last comes of redis-py, which looks for the port of a Unix
+socket where Redis dies between accepting a connection and its first answer."""
 GRACE_SECONDS = 10
 """Between asking a handler to stop and killing its process."""
 
@@ -40,7 +44,7 @@ def send(job: Job) -> bool:
             time_limit=limit + GRACE_SECONDS,
             priority=_BROKER_PRIORITY[Priority(job.priority)],
         )
-    except (OperationalError, OSError) as error:
+    except _AWAY as error:
         logger.warning("job %s waits for the relay, the broker is away: %s", job.id, error)
         Job.across_organizations.filter(id=job.id, state=State.WAITING).update(message_sent_at=None)
         return False
@@ -57,5 +61,5 @@ def waiting_messages(queue: str) -> int | None:
             return int(declared.message_count)
     except ChannelError:
         return 0  # Redis keeps no empty lists
-    except (OperationalError, OSError):
+    except _AWAY:
         return None

@@ -12,12 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg2 import Error
 
 from jobs import endings
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim
+from jobs.outages import is_passing, outlast
 from jobs.registry import Handler, job_type_named
 from odavl.wire.errors import (
     InternalError,
@@ -25,6 +26,7 @@ from odavl.wire.errors import (
     RefusedError,
     RequestTimeout,
     ServerFault,
+    ServiceUnavailable,
 )
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ def run(job_id: uuid.UUID | str) -> bool:
     An error that another attempt may cure puts it back, ``BACKOFF`` times attempt later, until its
     retries are spent. A :class:`RefusedError` is final: the same input will never be taken.
     """
-    held = claim(job_id)
+    # Without the wait, a database that restarts would have every message thrown away that arrives.
+    held = outlast(lambda: claim(job_id))
     if held is None:
         return False
     try:
@@ -55,9 +58,13 @@ def run(job_id: uuid.UUID | str) -> bool:
         _fail(held, RequestTimeout(f"It took longer than {held.job.timeout}."))
     except OdavlError as error:
         _fail(held, error)
-    except Exception:
+    except Exception as error:
         if held.lost:  # its statement was cancelled for that
             logger.warning("job %s: stopped, nothing was written", held.job)
+            return True
+        if is_passing(error):
+            logger.warning("job %s: the database could not answer: %s", held.job, error)
+            _fail(held, ServiceUnavailable("The database could not answer."))
             return True
         # A defect in a handler must neither end the worker nor be shown to a stranger.
         logger.exception("job %s failed", held.job)
@@ -92,7 +99,10 @@ def _fail(held: Claim, error: OdavlError) -> None:
     job = held.job
     final = isinstance(error, RefusedError | InternalError) or job.attempts > job.max_retries
     try:
-        held.fail(problem(error), retry_after=None if final else BACKOFF * job.attempts)
+        # Noted late is better than never: an attempt that nobody ended holds its job for a lease.
+        outlast(
+            lambda: held.fail(problem(error), retry_after=None if final else BACKOFF * job.attempts)
+        )
     except LeaseLostError:
         logger.warning("job %s: the lease is gone, its failure was not noted", job)
         return
@@ -127,7 +137,7 @@ def _beat(held: Claim, stopped: threading.Event, handlers_own: BaseDatabaseWrapp
                 beaten, shown = time.monotonic(), held.noted
             try:
                 held.lost = not (held.heartbeat() if due else held.is_ours())
-            except DatabaseError:
+            except (DatabaseError, InterfaceError):
                 logger.warning("job %s: a heartbeat failed", held.job, exc_info=True)
                 connection.close()
             if held.lost:

@@ -22,11 +22,12 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import DatabaseError, DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.views import defaults
 from rest_framework import exceptions as rest
 
+from jobs.outages import is_passing
 from odavl.wire import errors as tree
 from odavl.wire.problem import CONTENT_TYPE, class_for_status, problem_of
 from odavl_hub.request_ids import current_request_id
@@ -35,8 +36,6 @@ _log = logging.getLogger(__name__)
 _DISK_FULL = "53100"
 """PostgreSQL's SQLSTATE disk_full."""
 _RETRY_SOON = 5.0
-_PASSING = (OperationalError, InterfaceError)
-"""The database is gone, starting, locked or out of time."""
 
 _REST_CLASSES: tuple[tuple[type[rest.APIException], type[tree.OdavlError]], ...] = (
     (rest.NotAuthenticated, tree.NotAuthenticated),
@@ -120,7 +119,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     # Django calls this while it handles the exception, but does not hand it over.
     error = sys.exc_info()[1]
     answer = _answer(request, error, lambda: defaults.server_error(request))
-    if isinstance(error, _PASSING) and not is_api(request.path_info):
+    if is_passing(error) and not is_api(request.path_info):
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         answer["Retry-After"] = str(math.ceil(_RETRY_SOON))
     return answer
@@ -159,7 +158,7 @@ def _from_database(error: Exception) -> tree.OdavlError:
     if getattr(error.__cause__, "pgcode", None) == _DISK_FULL:
         _log.error("The database's disk is full.", exc_info=error)
         return tree.StorageFull()
-    if isinstance(error, _PASSING):
+    if is_passing(error):
         _log.warning("The database cannot answer: %s", error)
         return tree.ServiceUnavailable("The database cannot answer now.")
     if isinstance(error, DataError):

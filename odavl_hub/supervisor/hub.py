@@ -189,11 +189,12 @@ def _do_nothing(number: int, frame: FrameType | None) -> None:
 
 
 def _forked(name: str, target: Callable[[], None]) -> Child:
-    return Child(name, partial(_fork, target))
+    title = f"hub-{name.removeprefix('worker-')}"
+    return Child(name, partial(_fork, target, title))
 
 
-def _fork(target: Callable[[], None], output: int | None) -> Process:
-    return fork(target, output)
+def _fork(target: Callable[[], None], title: str, output: int | None) -> Process:
+    return fork(target, output, title)
 
 
 def _child_of(service: Service) -> Child:

@@ -16,6 +16,7 @@ from odavl_hub.supervisor.undertaker import Undertaker
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 _HEALTHY_SECONDS = 60
+_HEALTHY_PAUSES = 10
 _POLL_SECONDS = 0.02
 
 
@@ -103,11 +104,9 @@ class Tree:
             self.children.remove(child)
             return
         lived = time.monotonic() - child.started_at
-        child.pause = (
-            FIRST_PAUSE if lived > _HEALTHY_SECONDS else min(child.pause * 2, LONGEST_PAUSE)
-        )
+        child.pause = pause_after(child.pause, lived)
         child.start_again_at = time.monotonic() + child.pause
-        say(f"hub: {child.name} ended ({_how(code)}), starting it again in {child.pause:.0f} s")
+        say(f"hub: {child.name} ended ({_how(code)}), starting it again in {child.pause:.1f} s")
 
     def _end_the_group(self, group: int) -> None:
         # What a dead server's workers or a worker's tools still hold: ports, locks, memory.
@@ -119,6 +118,17 @@ class Tree:
         with suppress(ChildProcessError):
             if os.waitpid(self._undertaker.pid, os.WNOHANG)[0]:
                 self._undertaker.replace()
+
+
+def pause_after(pause: float, lived: float) -> float:
+    """Seconds before a child is started again that lived ``lived`` after a wait of ``pause``.
+
+    Waiting is for what dies as soon as it is started. What ran for ten times as long as it was
+    waited for did start, and whoever killed it must not keep the hub waiting as well.
+    """
+    if lived > min(_HEALTHY_SECONDS, _HEALTHY_PAUSES * pause):
+        return FIRST_PAUSE
+    return min(pause * 2, LONGEST_PAUSE)
 
 
 def _how(code: int) -> str:

@@ -206,17 +206,15 @@ class HubAtWork:
                 "WHERE state = 'active'"
             )
 
-    def bulk_workers(self) -> list[psutil.Process]:
-        """The bulk queue's pool, parent first: one of the supervisor's forks of itself."""
+    def child_named(self, name: str) -> psutil.Process:
+        """The supervisor's one child of this name."""
         supervisor = psutil.Process(self.process.process.pid)
-        own = [
-            child
-            for child in sorted(supervisor.children(), key=lambda child: child.pid)
-            if child.cmdline() == supervisor.cmdline()
-        ]
-        workers = ["worker-interactive", "worker-default", "worker-bulk"]
-        names = ["undertaker", "web", *workers, "relay"]
-        parent = own[names.index("worker-bulk")]
+        (found,) = (child for child in supervisor.children() if child.name() == name)
+        return found
+
+    def bulk_workers(self) -> list[psutil.Process]:
+        """The bulk queue's pool, parent first."""
+        parent = self.child_named("hub-bulk")
         return [parent, *parent.children(recursive=True)]
 
     def busy_worker(self) -> psutil.Process:

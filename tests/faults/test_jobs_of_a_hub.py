@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from tests.faults.hub_at_work import FINDINGS, HubAtWork, measured, payload, seconds_since
@@ -113,8 +113,7 @@ def test_row_45_redis_killed_in_the_middle_and_gone_at_an_upload(hub: HubAtWork)
 
 def test_row_46_postgresql_stopped_at_once_in_the_middle(hub: HubAtWork) -> None:
     job_id = hub.started(branch="main")
-    pid = int((hub.process.data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGKILL)
+    kill_postgresql(hub)
     killed = time.monotonic()
     answer = hub.http.get("/sync/jobs")
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
@@ -122,6 +121,25 @@ def test_row_46_postgresql_stopped_at_once_in_the_middle(hub: HubAtWork) -> None
     hub.finished(job_id, RECOVERY)
     measured(f"row 46: resumed and done {seconds_since(killed):.1f} s after the kill")
     assert hub.rows("main") == (FINDINGS, FINDINGS)
+
+
+def test_row_46_messages_that_arrive_while_postgresql_is_away_are_kept(hub: HubAtWork) -> None:
+    relay = hub.child_named("hub-relay")
+    relay.suspend()  # it would send them again, a quarter of a minute later
+    worker = hub.bulk_workers()[1]
+    worker.suspend()
+    sent = [hub.upload(payload(20, tag=tag), branch=tag).json()["jobId"] for tag in "abc"]
+    kill_postgresql(hub)
+    worker.resume()
+    assert [hub.finished(job_id, RECOVERY)["attempts"] for job_id in sent] == [1, 1, 1]
+    assert "the database is away; the worker waits for it" in hub.process.log()
+
+
+def kill_postgresql(hub: HubAtWork) -> None:
+    """Kill the server, and wait until it is dead; the supervisor starts it again."""
+    server = hub.child_named("postgres")
+    server.kill()
+    psutil.wait_procs([server], timeout=10)
 
 
 def test_row_48_paused_and_cancelled_in_the_middle_and_continued(hub: HubAtWork) -> None:

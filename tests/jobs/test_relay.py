@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 from datetime import timedelta
 from functools import partial
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -15,6 +17,7 @@ from jobs import messages, relay, services
 from jobs.claims import claim
 from jobs.models import Job, PeriodicRun, State
 from jobs.registry import PeriodicTask, periodic_tasks
+from tests.jobs.conftest import use_broker
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +144,25 @@ def test_finished_jobs_are_removed_after_a_week(organization, handler):
 
     assert services.delete_finished() == 1
     assert set(Job.objects.for_organization(organization)) == {young, unfinished}
+
+
+class AnswersNothingRight(socketserver.StreamRequestHandler):
+    """What is left of a broker that dies as it is spoken to."""
+
+    def handle(self) -> None:
+        while self.connection.recv(65536):
+            self.wfile.write(b"+OK\r\n")
+
+
+def test_a_broker_that_dies_as_it_is_asked_ends_neither_relay_nor_request(job, tmp_path):
+    address = tmp_path / "redis.sock"
+    before = current_app.conf.broker_url
+    with socketserver.ThreadingUnixStreamServer(str(address), AnswersNothingRight) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        use_broker(f"redis+socket://{address}?virtual_host=0")
+        try:
+            assert messages.waiting_messages("bulk") is None
+            assert not messages.send(job)
+        finally:
+            use_broker(before)
+            server.shutdown()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
-from django.db import connection
+from django.db import OperationalError, connection
 
 from jobs import running, services
 from jobs.models import Job, State
@@ -93,6 +94,37 @@ def test_a_handler_may_complete_within_its_own_transaction(job, handler, monkeyp
 
     job.refresh_from_db()
     assert job.state == State.COMPLETED
+
+
+def hang_up() -> None:
+    """What a restart of the server does to a connection."""
+    with suppress(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_meets_a_dead_connection_is_not_thrown_away(job, handler):
+    hang_up()
+
+    assert running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.attempts) == (State.COMPLETED, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outage_in_the_middle_is_noted_and_not_left_to_the_lease(job, handler, monkeypatch):
+    def lose_the_database(self, held) -> None:
+        hang_up()
+        Job.across_organizations.count()
+
+    monkeypatch.setattr(type(handler), "__call__", lose_the_database)
+
+    running.run(job.id)
+
+    job.refresh_from_db()
+    assert (job.state, job.lease_expires_at) == (State.DELAYED, None)
+    assert job.error["code"] == "service_unavailable"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
+from redis.exceptions import RedisError
 
 from accounts.models import Organization
 from jobs import registry, relay, services
@@ -174,8 +176,24 @@ def test_a_handler_that_hears_nothing_is_killed_and_the_queue_goes_on(
     assert deaf.state in (State.WAITING, State.ACTIVE)
 
 
-@pytest.mark.timeout(120)
-def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, tmp_path):
+@dataclass
+class OwnBroker:
+    """A Redis for one test, which may kill it, with a worker that knows no other."""
+
+    redis: EmbeddedRedis
+    server: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def start(self) -> None:
+        self.server = self.redis.start(subprocess.DEVNULL)
+        self.redis.wait(self.server)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
     redis = EmbeddedRedis(tmp_path)
     redis.prepare()
     server = redis.start(subprocess.DEVNULL)
@@ -184,17 +202,36 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, tmp_path)
     use_broker(redis.url)
     workers = run_worker(tmp_path, redis.url)
     next(workers)
-    try:
-        first = enqueue(organization, "test.touch")
-        wait_for(first, lambda job: job.state == State.COMPLETED)
-        server.kill()
-        server.wait()
-        lost = enqueue(organization, "test.touch")
-        server = redis.start(subprocess.DEVNULL)
-        redis.wait(server)
+    found = OwnBroker(redis, server)
+    yield found
+    next(workers, None)
+    use_broker(before)
+    redis.stop(found.server)
 
-        wait_for(lost, lambda job: job.state == State.COMPLETED)
-    finally:
-        next(workers, None)
-        use_broker(before)
-        redis.stop(server)
+
+@pytest.mark.timeout(120)
+def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, broker):
+    first = enqueue(organization, "test.touch")
+    wait_for(first, lambda job: job.state == State.COMPLETED)
+    broker.kill()
+    lost = enqueue(organization, "test.touch")
+    broker.start()
+
+    wait_for(lost, lambda job: job.state == State.COMPLETED)
+
+
+@pytest.mark.timeout(60)
+def test_a_message_that_could_not_be_acknowledged_is_not_counted_for_ever(broker):
+    """A worker may have one in its hands: it would never ask for another."""
+    with current_app.connection_for_read() as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, False)
+        channel.queue_declare("spare")
+        channel.basic_publish(channel.prepare_message("{}"), exchange="", routing_key="spare")
+        message = channel.basic_get("spare")
+        assert not channel.qos.can_consume()
+        broker.kill()
+        with pytest.raises((RedisError, OSError)):
+            channel.basic_ack(message.delivery_tag)
+        assert channel.qos.can_consume()
+        broker.start()

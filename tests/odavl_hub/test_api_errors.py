@@ -13,6 +13,7 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.db import (
+    DatabaseError,
     DataError,
     IntegrityError,
     InterfaceError,
@@ -45,6 +46,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
     "media": (rest.UnsupportedMediaType("x"), 415, "unsupported_media_type"),
     "throttled": (rest.Throttled(wait=3), 429, "rate_limited"),
     "gone": (OperationalError("server closed the connection"), 503, "service_unavailable"),
+    "hung_up": (DatabaseError("server closed the connection"), 503, "service_unavailable"),
     "closed": (InterfaceError("connection already closed"), 503, "service_unavailable"),
     "own_disk": (OSError(errno.ENOSPC, "No space left"), 507, "storage_full"),
     "data": (DataError("out of range"), 422, "invalid_payload"),

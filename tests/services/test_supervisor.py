@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import urllib.request
+from contextlib import suppress
 
 import psutil
 import pytest
 
+from odavl_hub.supervisor.tree import FIRST_PAUSE, LONGEST_PAUSE, pause_after
 from tests.hub_process import HubProcess, free_port, refused
 
 pytestmark = [pytest.mark.end_to_end]
@@ -81,6 +84,32 @@ def test_a_server_that_dies_is_started_again(start_hub, victim):
     psutil.wait_procs([server], timeout=10)
     wait_until_healthy(hub)
     assert hub.child(f"bin/{victim}").pid != server.pid
+
+
+def test_what_dies_at_its_start_waits_longer_each_time():
+    pauses = [FIRST_PAUSE]
+    while pauses[-1] < LONGEST_PAUSE:
+        pauses.append(pause_after(pauses[-1], lived=0.1))
+
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30]
+    assert pause_after(LONGEST_PAUSE, lived=0.1) == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("pause", [0.5, 1, 4, 30])
+def test_what_ran_and_is_killed_comes_back_at_once_however_often(pause):
+    assert pause_after(pause, lived=min(60, 10 * pause) + 0.1) == FIRST_PAUSE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux has these names.")
+def test_each_process_has_a_name_of_its_own(start_hub):
+    hub = start_hub()
+    hub.wait_until_serving()
+
+    missing = {"hub-web", "hub-interactive", "hub-default", "hub-bulk", "hub-relay"}
+    while missing:  # a child that was just forked has its parent's name; the time limit ends it
+        for child in psutil.Process(hub.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # what makes the first owner ends by itself
+                missing.discard(child.name())
 
 
 def wait_until_healthy(hub: HubProcess) -> None:

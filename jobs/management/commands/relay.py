@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import relay
 
@@ -30,6 +30,6 @@ class Command(BaseCommand):
         while not stopped.wait(relay.INTERVAL.total_seconds()):
             try:
                 relay.relay_once()
-            except DatabaseError:
+            except (DatabaseError, InterfaceError):
                 logger.warning("the database is away; the relay waits for it", exc_info=True)
                 connection.close()
