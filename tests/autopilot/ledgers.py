@@ -30,7 +30,7 @@ def ledger(run_id: str = "run-1", **fields: Any) -> dict[str, Any]:
         "startedAt": "2026-01-02T03:04:05Z",
         "finishedAt": "2026-01-02T03:04:15Z",
         "phase": "completed",
-        "phases": {name: phase for name in ("observe", "decide", "act", "verify", "learn")},
+        "phases": dict.fromkeys(("observe", "decide", "act", "verify", "learn"), phase),
         "edits": [edit(), reverted],
         "selectedRecipe": "unused-import",
         "filesModified": 1,
