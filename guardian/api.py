@@ -127,7 +127,7 @@ class ScreenshotsView(APIView):
         project = queries.project_named(principal, request.query_params.get("project"))
         rows = queries.screenshots_of(principal, project)
         if named := request.query_params.get("testRunId"):
-            rows = rows.filter(test_run_id=named.replace("\x00", "")[: limits.MAX_RUN_ID_LENGTH])
+            rows = rows.filter(test_run_id=named[: limits.MAX_RUN_ID_LENGTH])
         return paginate(
             request, rows, order=("-created_at", "-id"), show=show.screenshot_item, count=True
         )

@@ -124,6 +124,6 @@ def _measures(found: PageTest) -> list[tuple[object, float | None]]:
         (gettext_lazy("First byte"), found.ttfb),
         (gettext_lazy("First content painted"), found.fcp),
         (gettext_lazy("Largest content painted"), found.lcp),
-        (gettext_lazy("Blocked"), found.tbt),
+        (gettext_lazy("Time blocked"), found.tbt),
         (gettext_lazy("Loaded"), found.load_time),
     ]
