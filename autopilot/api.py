@@ -71,8 +71,8 @@ class RunView(APIView):
     required_scopes: ClassVar[dict[str, str]] = _READ
 
     @documented("Show one run and its edits", responses={200: wire.CycleDetail})
-    def get(self, request: Request, run_id: UUID) -> Response:
-        cycle = queries.cycle_of(principal_of(request), run_id)
+    def get(self, request: Request, cycle_id: UUID) -> Response:
+        cycle = queries.cycle_of(principal_of(request), cycle_id)
         return Response(show.cycle_detail(cycle, queries.edits_of(cycle)))
 
 
@@ -82,8 +82,8 @@ class RunPayloadView(APIView):
     required_scopes: ClassVar[dict[str, str]] = _READ
 
     @documented("Download the ledger of a run", responses={200: dict})
-    def get(self, request: Request, run_id: UUID) -> HttpResponseBase:
-        cycle = queries.cycle_of(principal_of(request), run_id)
+    def get(self, request: Request, cycle_id: UUID) -> HttpResponseBase:
+        cycle = queries.cycle_of(principal_of(request), cycle_id)
         return stored_json(request, cycle.upload.stored)
 
 

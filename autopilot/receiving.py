@@ -72,8 +72,8 @@ def _take_in(
     kept: Cycle = rows.get(run_id=cycle.run_id)
     if kept.sha256 != cycle.sha256 or kept.project_id != upload.project_id:
         raise Duplicate(
-            "There is another ledger of this run.",
-            errors=(FieldError("/runId", "duplicate", "Taken by another ledger."),),
+            "The run's id is taken: by another ledger, or in another project.",
+            errors=(FieldError("/runId", "duplicate", "Taken."),),
         )
     return UploadStored(upload_id=str(upload.pk), run_id=str(kept.pk), url=cycle_address(kept))
 

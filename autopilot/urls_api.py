@@ -6,9 +6,9 @@ from autopilot import api
 
 urlpatterns = [
     path("autopilot/runs", api.RunsView.as_view()),
-    path("autopilot/runs/<uuid:run_id>", api.RunView.as_view()),
+    path("autopilot/runs/<uuid:cycle_id>", api.RunView.as_view()),
     path(
-        "autopilot/runs/<uuid:run_id>/payload",
+        "autopilot/runs/<uuid:cycle_id>/payload",
         api.RunPayloadView.as_view(),
         name="autopilot-run-payload",
     ),

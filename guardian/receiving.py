@@ -61,8 +61,8 @@ def _take_in(
     kept: PageTest = rows.get(test_run_id=test.test_run_id)
     if kept.sha256 != test.sha256 or kept.project_id != upload.project_id:
         raise Duplicate(
-            "There are other results of this test.",
-            errors=(FieldError("/testRunId", "duplicate", "Taken by other results."),),
+            "The test's id is taken: by other results, or in another project.",
+            errors=(FieldError("/testRunId", "duplicate", "Taken."),),
         )
     return UploadStored(upload_id=str(upload.pk), test_id=str(kept.pk), url=page_test_address(kept))
 

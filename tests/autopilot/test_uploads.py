@@ -16,6 +16,7 @@ from tests.autopilot.ledgers import edit, ledger, run_of, send
 from tests.cast import Api, Person
 from tests.insight.documents import envelope
 from tests.problems import problem
+from tests.wire.test_golden import GOLDEN
 
 
 @pytest.fixture
@@ -159,6 +160,12 @@ def test_strange_texts_are_kept_with_a_mark_and_long_ones_shortened(api: Api) ->
 def test_more_edits_than_are_shown_are_counted_all(api: Api) -> None:
     run = run_of(send(api, ledger(edits=[edit(f"{n}.py", diff="") for n in range(250)])), api)
     assert (run["editsKept"], len(run["edits"])) == (250, 200)
+
+
+@pytest.mark.parametrize("name", ["ledger", "snapshot", "recipe-trust", "run-history"])
+def test_the_hub_takes_the_golden_documents(api: Api, name: str) -> None:
+    answer = send(api, (GOLDEN / f"{name}.json").read_bytes(), name)
+    assert answer.status_code == 201, answer.content
 
 
 # ── Large ────────────────────────────────────────────────────────────────────

@@ -59,7 +59,7 @@ def test_cycles_are_listed_with_what_came_of_them(alice: Person, cycle: str) -> 
     shown = text(alice.page().get("/en/acme/autopilot/").content)
     assert "Success rate 100%" in shown
     assert "Website · run-1" in shown
-    assert "sort-imports Blocked 2 runs 90%" in shown
+    assert "sort-imports Website Blocked 2 runs 90%" in shown
     narrowed = alice.page().get("/en/acme/autopilot/?phase=failed")
     assert "No cycle matches" in text(narrowed.content)
 

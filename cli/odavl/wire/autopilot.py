@@ -35,7 +35,7 @@ RunId = Annotated[str, Meta(min_length=1, max_length=limits.MAX_RUN_ID_LENGTH)]
 # ── What is uploaded ─────────────────────────────────────────────────────────
 
 
-class PhaseReport(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class PhaseReport(msgspec.Struct, kw_only=True, rename="camel"):
     """One of the five phases.
 
     ``status`` is ``completed``, ``failed``, ``skipped`` or ``running``; another word is kept and
@@ -57,7 +57,7 @@ class Phases(msgspec.Struct, kw_only=True, omit_defaults=True):
     learn: PhaseReport | None = None
 
 
-class Edit(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class Edit(msgspec.Struct, kw_only=True, rename="camel"):
     """One file that a recipe changed. ``path`` is relative to the project's root."""
 
     path: str
@@ -71,7 +71,7 @@ class Edit(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Why it was reverted."""
 
 
-class LedgerHeader(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class LedgerHeader(msgspec.Struct, kw_only=True, rename="camel"):
     """Everything of a ledger but its edits."""
 
     run_id: RunId
@@ -90,7 +90,7 @@ class LedgerHeader(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=T
     """None where nothing was measured."""
 
 
-class Ledger(LedgerHeader, kw_only=True, rename="camel", omit_defaults=True):
+class Ledger(LedgerHeader, kw_only=True, rename="camel"):
     """The record of one run (``ledger``)."""
 
     edits: list[Edit] = []

@@ -47,14 +47,14 @@ class PageCheck(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True
     """Where the rule is explained."""
 
 
-class Accessibility(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Accessibility(msgspec.Struct, kw_only=True):
     score: Score | None = None
     violations: Tally | None = None
     incomplete: Tally | None = None
     passes: Tally | None = None
 
 
-class Performance(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class Performance(msgspec.Struct, kw_only=True, rename="camel"):
     """``cls`` has no unit, the others are milliseconds."""
 
     load_time: Measure | None = None
@@ -65,7 +65,7 @@ class Performance(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Tr
     tbt: Measure | None = None
 
 
-class Security(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Security(msgspec.Struct, kw_only=True):
     vulnerabilities: Tally | None = None
     warnings: Tally | None = None
 
@@ -76,7 +76,7 @@ class Summary(msgspec.Struct, kw_only=True):
     warnings: Count = 0
 
 
-class PageResultsHeader(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class PageResultsHeader(msgspec.Struct, kw_only=True, rename="camel"):
     """Everything of the results but the single checks."""
 
     test_run_id: TestRunId
@@ -93,7 +93,7 @@ class PageResultsHeader(msgspec.Struct, kw_only=True, rename="camel", omit_defau
     """None: counted from the checks."""
 
 
-class PageResults(PageResultsHeader, kw_only=True, rename="camel", omit_defaults=True):
+class PageResults(PageResultsHeader, kw_only=True, rename="camel"):
     """What one test of one page found (``test-results``)."""
 
     tests: list[PageCheck] = []
@@ -112,7 +112,7 @@ class LighthouseReport(msgspec.Struct, kw_only=True, rename="camel", omit_defaul
     categories: dict[str, LighthouseCategory] = {}
 
 
-class AccessibilityReport(Accessibility, kw_only=True, omit_defaults=True):
+class AccessibilityReport(Accessibility, kw_only=True):
     """The part of an audit's own JSON that is read (``accessibility-report``)."""
 
     url: str = ""
