@@ -14,6 +14,7 @@ from accounts.documentation import PAGE, Parameter, documented
 from accounts.models import Project
 from accounts.paging import bad_parameter, one_of, paginate
 from accounts.principal import principal_of
+from accounts.queries import project_named
 from autopilot import queries
 from autopilot import rendering as show
 from autopilot.filters import SORTS, CycleFilter
@@ -58,7 +59,7 @@ class RunsView(APIView):
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = CycleFilter.from_query(request.query_params)
-        project = queries.project_named(principal, request.query_params.get("project"))
+        project = project_named(principal, request.query_params.get("project"))
         rows = wanted.apply(queries.cycles_of(principal, project))
         found = queries.statistics(rows)
         page = paginate(request, rows, order=SORTS[wanted.sort], show=show.cycle_summary)
@@ -105,7 +106,7 @@ class TrustView(APIView):
     )
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
-        project = queries.project_named(principal, request.query_params.get("project"))
+        project = project_named(principal, request.query_params.get("project"))
         sort = one_of(request.query_params, "sort", _TRUST_SORTS) or "-trust"
         return paginate(
             request,
@@ -154,7 +155,7 @@ class DocumentView(APIView):
 
 def _project(request: Request) -> Project:
     named = request.query_params.get("project")
-    project = queries.project_named(principal_of(request), named)
+    project = project_named(principal_of(request), named)
     if project is None:
         raise bad_parameter("project", "is needed: the id or slug of a project")
     return project

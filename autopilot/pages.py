@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, member_page
-from accounts.queries import projects_of
+from accounts.queries import project_named, projects_of
 from autopilot import queries
 from autopilot.filters import SORTS, CycleFilter
 from autopilot.models import Cycle, Phase
@@ -56,7 +56,7 @@ class PhaseRow:
 def cycles(request: OrganizationRequest) -> HttpResponse:
     request.principal.require("autopilot:read")
     wanted = CycleFilter.from_query(request.GET)
-    project = queries.project_named(request.principal, request.GET.get("project"))
+    project = project_named(request.principal, request.GET.get("project"))
     rows = wanted.apply(queries.cycles_of(request.principal, project))
     trust = queries.trust_of(request.principal, project).order_by("-trust", "recipe", "id")
     context = {

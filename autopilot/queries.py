@@ -9,7 +9,6 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from accounts.models import Project
 from accounts.principal import Principal
-from accounts.queries import project_of
 from autopilot.ledgers import LEDGER, shown_edit
 from autopilot.models import Cycle, DocumentType, Phase, RecipeTrust, SideDocument
 from odavl.wire import limits
@@ -33,11 +32,6 @@ class Statistics:
         """Completed runs among those that ended, from 0 to 1; None where none did."""
         ended = self.completed + self.rolled_back + self.failed
         return self.completed / ended if ended else None
-
-
-def project_named(principal: Principal, name: str | None) -> Project | None:
-    """The project of that id or slug, else the one that ``principal`` is held to, else None."""
-    return project_of(principal, name) if name else principal.project
 
 
 def cycles_of(principal: Principal, project: Project | None = None) -> QuerySet[Cycle]:

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from accounts.documentation import PAGE, Parameter, documented
 from accounts.paging import paginate
 from accounts.principal import principal_of
+from accounts.queries import project_named
 from guardian import queries
 from guardian import rendering as show
 from guardian.filters import OUTCOMES, SORTS, PageTestFilter
@@ -62,7 +63,7 @@ class TestsView(APIView):
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = PageTestFilter.from_query(request.query_params)
-        project = queries.project_named(principal, request.query_params.get("project"))
+        project = project_named(principal, request.query_params.get("project"))
         rows = wanted.apply(queries.page_tests_of(principal, project))
         found = queries.statistics(rows)
         page = paginate(request, rows, order=SORTS[wanted.sort], show=show.page_test_summary)
@@ -124,7 +125,7 @@ class ScreenshotsView(APIView):
     )
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
-        project = queries.project_named(principal, request.query_params.get("project"))
+        project = project_named(principal, request.query_params.get("project"))
         rows = queries.screenshots_of(principal, project)
         if named := request.query_params.get("testRunId"):
             rows = rows.filter(test_run_id=named[: limits.MAX_RUN_ID_LENGTH])

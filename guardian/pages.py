@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, member_page
-from accounts.queries import projects_of
+from accounts.queries import project_named, projects_of
 from guardian import queries
 from guardian.filters import OUTCOMES, SORTS, PageTestFilter
 from guardian.models import Environment, PageTest
@@ -36,7 +36,7 @@ _WORST_FIRST = ("failed", "warning", "passed", "skipped")
 def tests(request: OrganizationRequest) -> HttpResponse:
     request.principal.require("guardian:read")
     wanted = PageTestFilter.from_query(request.GET)
-    project = queries.project_named(request.principal, request.GET.get("project"))
+    project = project_named(request.principal, request.GET.get("project"))
     rows = wanted.apply(queries.page_tests_of(request.principal, project))
     context = {
         "organization": request.organization,

@@ -9,7 +9,6 @@ from django.db.models import Avg, Count, QuerySet, Sum
 
 from accounts.models import Project
 from accounts.principal import Principal
-from accounts.queries import project_of
 from guardian.models import PageTest, Report, Screenshot
 from guardian.results import RESULTS, shown_check
 from odavl.wire import limits
@@ -32,11 +31,6 @@ class Statistics:
         """Checks that passed among those that passed, failed or warned; None without any."""
         checks = self.passed + self.failed + self.warnings
         return self.passed / checks if checks else None
-
-
-def project_named(principal: Principal, name: str | None) -> Project | None:
-    """The project of that id or slug, else the one that ``principal`` is held to, else None."""
-    return project_of(principal, name) if name else principal.project
 
 
 def page_tests_of(principal: Principal, project: Project | None = None) -> QuerySet[PageTest]:

@@ -17,7 +17,7 @@ MAX_VALUE_SIZE = 64 * limits.MEBIBYTE
 _SPACE = b" \t\r\n"
 # A whole flat object (the usual finding), a string, or a bracket: whatever comes first.
 _TOKEN = re.compile(
-    rb'\{(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+\}|"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL
+    rb'\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\}|"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL
 )
 _SCALAR = re.compile(rb"[^,\]}\s]+")
 _DEPTH_CHANGE = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
