@@ -80,8 +80,13 @@ def milliseconds(value: float | None) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """A share from 0 to 1 for people; a dash for none."""
-    return "\N{EN DASH}" if share is None else f"{share:.0%}"
+    """A share from 0 to 1 for people; a dash for none. Only all is 100 %, only nothing is 0 %."""
+    if share is None:
+        return "\N{EN DASH}"
+    rounded = f"{share:.0%}"
+    if rounded == "100%" and share < 1:
+        return "> 99%"
+    return "< 1%" if rounded == "0%" and share > 0 else rounded
 
 
 @register.inclusion_tag("partials/command.html")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import Project
 from autopilot.models import Cycle, RecipeTrust
@@ -87,6 +89,27 @@ def test_another_ledger_of_the_same_run_is_a_duplicate(api: Api, charlie: Person
     problem(send(api, ledger(), projectName="Other"), 409, "duplicate", pointer="/runId")
     assert send(charlie.api, ledger(trustScore=0.5)).status_code == 201
     assert Cycle.across_organizations.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_ledger_sent_many_times_at_once_is_one_run(api: Api, alice: Person) -> None:
+    send(api, {"runs": []}, "run-history")  # makes the project
+    answers: list[Any] = []
+
+    def one() -> None:
+        try:
+            answers.append(send(alice.api, ledger()))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [201] * 6
+    assert len({answer.json()["runId"] for answer in answers}) == 1
+    assert Cycle.across_organizations.count() == 1
 
 
 @pytest.mark.parametrize(

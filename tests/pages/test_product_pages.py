@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from dashboard.templatetags.shell import percent
 from tests.autopilot.ledgers import edit, ledger
 from tests.autopilot.ledgers import send as send_ledger
 from tests.cast import Person
@@ -16,6 +17,21 @@ from tests.guardian.results import send as send_results
 def text(html: bytes) -> str:
     """The page's words, white space folded."""
     return " ".join(re.sub(r"<[^>]+>", " ", html.decode()).split())
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (None, "\N{EN DASH}"),
+        (0, "0%"),
+        (0.001, "< 1%"),
+        (0.5, "50%"),
+        (0.9999, "> 99%"),
+        (1, "100%"),
+    ],
+)
+def test_only_all_is_a_hundred_percent(share: float | None, shown: str) -> None:
+    assert percent(share) == shown
 
 
 @pytest.fixture
