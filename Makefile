@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3) python3)
 BIN := .venv/bin
-CODE := odavl_hub dashboard insight uploads teams workspaces storage jobs accounts cli/odavl scripts manage.py
+CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts cli/odavl scripts manage.py
 # What `manage.py check` and its like need; nothing connects to a database there.
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true
@@ -81,8 +81,8 @@ tests/storage/servers/node_modules/.installed: tests/storage/servers/package-loc
 	@scripts/npm --prefix tests/storage/servers ci --silent
 	@touch $@
 
-TEMPLATES := $(shell find odavl_hub dashboard insight storage -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
-SCRIPTS := $(shell find odavl_hub dashboard insight storage -path '*/static/js/*' -name '*.js' 2>/dev/null)
+TEMPLATES := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
+SCRIPTS := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/static/js/*' -name '*.js' 2>/dev/null)
 
 odavl_hub/static/vendor/.built: node_modules/.installed $(wildcard frontend/*) $(TEMPLATES) $(SCRIPTS)
 	@scripts/npm run --silent build

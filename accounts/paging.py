@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from odavl.wire import limits
-from odavl.wire.errors import FieldError, MalformedRequest
+from odavl.wire.errors import FieldError, InvalidPayload, MalformedRequest
+from odavl.wire.moments import checked
 
 RowT = TypeVar("RowT", bound=Model)
 _MAX_OFFSET = 2**31 - 1
@@ -68,6 +70,27 @@ def whole_number(
     if not least <= number <= most:
         raise bad_parameter(name, f"must be a whole number from {least} to {most}")
     return number
+
+
+def one_of(query: Mapping[str, str], name: str, values: Collection[str]) -> str:
+    """A parameter's value, which is one of ``values`` or, where nothing is wanted, empty."""
+    value = query.get(name, "")
+    if value and value not in values:
+        raise bad_parameter(name, f"must be one of {', '.join(values)}")
+    return value
+
+
+def moment_of(query: Mapping[str, str], name: str) -> datetime | None:
+    """A parameter's time or day (its beginning in UTC), ISO 8601; None where it is not given."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+        return checked(moment, f"/query/{name}")
+    except (ValueError, InvalidPayload) as error:
+        raise bad_parameter(name, "must be a time such as 2026-01-31T12:00:00Z") from error
 
 
 def bad_parameter(name: str, detail: str) -> MalformedRequest:

@@ -34,6 +34,11 @@ def project_of(
     return project
 
 
+def project_named(principal: Principal, id_or_slug: str | None) -> Project | None:
+    """As :func:`project_of`; without a name the one that ``principal`` is held to, else None."""
+    return project_of(principal, id_or_slug) if id_or_slug else principal.project
+
+
 def api_keys_of(principal: Principal) -> QuerySet[ApiKey]:
     """The organization's keys; only those of the same project for a key that is bound to one."""
     rows: QuerySet[ApiKey] = ApiKey.objects.for_organization(principal.organization)

@@ -13,7 +13,7 @@ const MODULES = path.join(ROOT, "node_modules");
 const VENDOR = path.join(ROOT, "odavl_hub", "static", "vendor");
 
 /** Where class names are written down. */
-const CONTENT = ["odavl_hub", "dashboard", "insight", "storage"].flatMap((app) => [
+const CONTENT = ["odavl_hub", "dashboard", "insight", "autopilot", "guardian", "storage"].flatMap((app) => [
   `${ROOT}/${app}/templates/**/*.html`,
   `${ROOT}/${app}/templatetags/*.py`,
   `${ROOT}/${app}/static/js/*.js`,

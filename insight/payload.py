@@ -14,10 +14,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from odavl.wire import limits
+from odavl.wire import limits, paths
 from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Severity, Tool
-from odavl.wire.encoding import VISIBLE_NUL, decode_json, decode_part, pointer_token
-from odavl.wire.errors import FieldError, InvalidPayload
+from odavl.wire.encoding import decode_json, decode_part, pointer_token
 
 CONTROL_ESCAPE = b"\\u00"
 """JSON can hold control characters in no other form than this, so one search finds them all."""
@@ -115,31 +114,8 @@ class ResidentDocument:
 
 
 def clean_path(path: str) -> str:
-    """``path`` as it is kept: relative, with ``/``, without ``.`` steps.
-
-    Raises :class:`InvalidPayload` for one that leaves the project or that no database can hold:
-    shortening or dropping it would mix up the issues of two files.
-    """
-    cleaned = path.replace("\x00", VISIBLE_NUL).replace("\\", "/")
-    parts = [part for part in cleaned.split("/") if part not in ("", ".")]
-    outside = cleaned.startswith("/") or ".." in parts or (parts and _is_drive(parts[0]))
-    if outside or not parts or len(cleaned) > limits.MAX_PATH_LENGTH:
-        raise InvalidPayload(
-            "A path does not fit: it must be relative to the project's root, stay inside it and "
-            f"have at most {limits.MAX_PATH_LENGTH} characters.",
-            errors=(
-                FieldError(
-                    f"/diagnostics/{pointer_token(path[:200])}",
-                    "invalid_path",
-                    "Not a path inside.",
-                ),
-            ),
-        )
-    return "/".join(parts)
-
-
-def _is_drive(part: str) -> bool:
-    return part[1:] == ":" and part[0].isalpha()
+    """As :func:`odavl.wire.paths.clean_path`, for a key of ``diagnostics``."""
+    return paths.clean_path(path, f"/diagnostics/{pointer_token(path[:200])}")
 
 
 _TEXTS = ("message", "source", "code", "fingerprint", "snippet", "fix", "url")

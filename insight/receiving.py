@@ -15,11 +15,10 @@ from jobs.models import Job
 from jobs.models import State as JobState
 from jobs.services import enqueue
 from odavl.wire import limits
-from odavl.wire.encoding import decode_object, gunzip, gunzip_pieces
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from odavl.wire.errors import FieldError, InvalidPayload
 from uploads.addresses import upload_address
 from uploads.contents import Content
+from uploads.kept_documents import check_object
 from uploads.models import Upload
 
 INGEST_JOB = "insight.ingest"
@@ -87,14 +86,6 @@ def take_up_again(job: Job) -> None:
 
 
 def _keep(upload: Upload, content: Content) -> UploadStored:
-    """Types that make no run are kept as sent, once it is clear that they are JSON objects.
-
-    One that is too large to be held is looked at no further than its first character.
-    """
-    if content.size <= limits.MAX_ENVELOPE_SIZE:
-        decode_object(gunzip(content.pieces(), limit=limits.MAX_ENVELOPE_SIZE))
-    elif not next(gunzip_pieces(content.pieces())).lstrip().startswith(b"{"):
-        raise InvalidPayload(
-            "The document is no JSON object.", errors=(FieldError("", "invalid", "No object."),)
-        )
+    """Types that make no run are kept as sent, once it is clear that they are JSON objects."""
+    check_object(content)
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))

@@ -57,6 +57,8 @@ INSTALLED_APPS = [
     "odavl_hub.apps.HubConfig",
     "dashboard.apps.DashboardConfig",
     "insight.apps.InsightConfig",
+    "autopilot.apps.AutopilotConfig",
+    "guardian.apps.GuardianConfig",
     "uploads.apps.UploadsConfig",
     "teams.apps.TeamsConfig",
     "workspaces.apps.WorkspacesConfig",

@@ -14,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("storage.urls_api")),
     path("api/v1/", include("teams.urls_api")),
     path("api/v1/", include("insight.urls_api")),
+    path("api/v1/", include("autopilot.urls_api")),
+    path("api/v1/", include("guardian.urls_api")),
     path("", include("odavl_hub.urls_operations")),
 ]
 
@@ -22,6 +24,8 @@ urlpatterns += i18n_patterns(
     path("accounts/", include("allauth.account.urls")),
     path("", include("dashboard.urls")),
     path("<slug:organization_slug>/", include("insight.urls")),
+    path("<slug:organization_slug>/autopilot/", include("autopilot.urls")),
+    path("<slug:organization_slug>/guardian/", include("guardian.urls")),
     path("<slug:organization_slug>/storage/", include("storage.urls")),
     path("<slug:organization_slug>/export/", include("teams.urls")),
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from accounts.paging import bad_parameter
+from accounts.paging import one_of
 from odavl.wire.envelope import PRODUCTS
 from storage.models import Access, FileState, StoredFile
 
@@ -41,10 +41,10 @@ class FileFilter:
             text=query.get("q", "")[:_MAX_TEXT],
             content_type=query.get("contentType", "")[:_MAX_TEXT],
             type=query.get("type", "")[:_MAX_TEXT],
-            product=_one_of(query, "product", PRODUCTS),
-            access=_one_of(query, "access", Access.values),
-            state=_one_of(query, "state", [state.value for state in STATES]),
-            sort=_one_of(query, "sort", SORTS) or "-createdAt",
+            product=one_of(query, "product", PRODUCTS),
+            access=one_of(query, "access", Access.values),
+            state=one_of(query, "state", [state.value for state in STATES]),
+            sort=one_of(query, "sort", SORTS) or "-createdAt",
         )
 
     def apply(self, files: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
@@ -65,10 +65,3 @@ class FileFilter:
     @property
     def is_narrowed(self) -> bool:
         return self != FileFilter(sort=self.sort)
-
-
-def _one_of(query: Mapping[str, str], name: str, values: Collection[str]) -> str:
-    value = query.get(name, "")
-    if value and value not in values:
-        raise bad_parameter(name, f"must be one of {', '.join(values)}")
-    return value

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 from django.db.models import Sum
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
 from odavl.wire.errors import NotFound, TransferExpired
+from odavl.wire.moments import checked
 from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
 
@@ -36,6 +40,17 @@ def transfer_of(principal: Principal, product: str, upload_id: UUID) -> Transfer
     if transfer is None:
         raise NotFound("There is no such upload.")
     return transfer
+
+
+def sent_at(upload: Upload) -> datetime:
+    """When the client says that it sent the upload; now, where it says nothing that can be."""
+    try:
+        moment = parse_datetime(upload.metadata.get("timestamp") or "")
+        if moment is not None and moment.tzinfo is not None:
+            return checked(moment, "/metadata/timestamp")
+    except ValueError:
+        pass
+    return timezone.now()
 
 
 def missing_chunks(transfer: Transfer) -> list[str]:
@@ -97,11 +112,14 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 def status_of(upload: Upload) -> UploadStatus:
     """How far it is; ``progress`` is that of its job, in percent."""
     if upload.state == UploadState.COMPLETED:
+        made = str(upload.run_id) if upload.run_id else None
+        is_test = upload.product == "guardian"
         return UploadStatus(
             upload_id=str(upload.pk),
             state="completed",
             progress=100,
-            run_id=str(upload.run_id) if upload.run_id else None,
+            run_id=None if is_test else made,
+            test_id=made if is_test else None,
             url=upload.url or None,
         )
     job = (

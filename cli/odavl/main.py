@@ -35,6 +35,12 @@ COMMANDS = {
     "insight": LazyCommand(
         "odavl.commands.insight:insight", "Analyse code, import and upload findings."
     ),
+    "autopilot": LazyCommand(
+        "odavl.commands.autopilot:autopilot", "Send what recipes changed to the hub."
+    ),
+    "guardian": LazyCommand(
+        "odavl.commands.guardian:guardian", "Send what was found on web pages to the hub."
+    ),
     "sync": LazyCommand(
         "odavl.commands.sync:sync", "The offline queue, the hub's jobs, and .odavl/ elsewhere."
     ),

@@ -1,4 +1,4 @@
-"""What every page's frame needs: icons, the organization and project switches, form fields."""
+"""What pages share: icons, the organization and project switches, form fields, commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from accounts.models import Organization, Project, User
 
 register = template.Library()
 
 SIDEBAR_PROJECTS = 15
+_SECOND = 1000  # milliseconds
+_MINUTE = 60  # seconds
 
 
 @register.simple_tag
@@ -59,3 +62,34 @@ def styled_field(field: BoundField) -> SafeString:
     # The label says what belongs here; a placeholder would vanish while writing.
     attributes["placeholder"] = ""
     return field.as_widget(attrs=attributes)
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """A duration for people: ``340 ms``, ``4.2 s``, ``3 min 5 s``."""
+    if not value:
+        return "\N{EN DASH}"
+    if value < _SECOND:
+        return _("%(number)s ms") % {"number": round(value)}
+    seconds = value / _SECOND
+    if seconds < _MINUTE:
+        return _("%(number)s s") % {"number": f"{seconds:.1f}"}
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 for people; a dash for none. Only all is 100 %, only nothing is 0 %."""
+    if share is None:
+        return "\N{EN DASH}"
+    rounded = f"{share:.0%}"
+    if rounded == "100%" and share < 1:
+        return "> 99%"
+    return "< 1%" if rounded == "0%" and share > 0 else rounded
+
+
+@register.inclusion_tag("partials/command.html")
+def command(text: str) -> dict[str, str]:
+    """A command to type, with a button that copies it."""
+    return {"text": text}

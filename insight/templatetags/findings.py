@@ -22,8 +22,6 @@ _ICONS: dict[int, str] = {
     Severity.INFO: "info-circle",
 }
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 24
-_SECOND = 1000  # milliseconds
-_MINUTE = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,23 +155,3 @@ def first_line(text: str) -> str:
 @register.filter
 def after_first_line(text: str) -> str:
     return text.partition("\n")[2]
-
-
-@register.filter
-def milliseconds(value: int | None) -> str:
-    """A duration for people: ``340 ms``, ``4.2 s``, ``3 min 5 s``."""
-    if not value:
-        return "\N{EN DASH}"
-    if value < _SECOND:
-        return _("%(number)s ms") % {"number": value}
-    seconds = value / _SECOND
-    if seconds < _MINUTE:
-        return _("%(number)s s") % {"number": f"{seconds:.1f}"}
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
-
-
-@register.inclusion_tag("insight/_command.html")
-def command(text: str) -> dict[str, str]:
-    """A command to type, with a button that copies it."""
-    return {"text": text}

@@ -18,7 +18,11 @@ from schemathesis.specs.openapi.checks import (
 
 from accounts.models import Project
 from odavl_hub.wsgi import application
+from tests.autopilot.ledgers import ledger
+from tests.autopilot.ledgers import send as send_ledger
 from tests.cast import Person
+from tests.guardian.results import png, results
+from tests.guardian.results import send as send_results
 
 SCHEMA = schemathesis.openapi.from_wsgi("/api/schema", application)
 CHECKS = [
@@ -58,6 +62,11 @@ def real(alice: Person, website: Project) -> dict[str, str]:
         },
     )
     assert stored.status_code == 201, stored.content
+    picture = send_results(alice.api, png(), "screenshot", fileName="a.png", testRunId="t")
+    assert picture.status_code == 201, picture.content
+    test = send_results(alice.api, results("t"))
+    cycle = send_ledger(alice.api, ledger())
+    screenshots = alice.api.send("GET", "/guardian/screenshots").json()["items"]
     issues = alice.api.send("GET", "/insight/issues?project=website").json()["items"]
     run_id = stored.json()["runId"]
     return {
@@ -68,6 +77,11 @@ def real(alice: Person, website: Project) -> dict[str, str]:
         "run": run_id,
         "against": run_id,
         "issue_id": str(issues[0]["id"]),
+        "test_id": test.json()["testId"],
+        "testRunId": "t",
+        "runId": "run-1",
+        "cycle_id": cycle.json()["runId"],
+        "screenshot_id": screenshots[0]["id"],
     }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from odavl import __version__
+from odavl.commands.autopilot import COMMANDS as AUTOPILOT_COMMANDS
+from odavl.commands.guardian import COMMANDS as GUARDIAN_COMMANDS
 from odavl.commands.insight import COMMANDS as INSIGHT_COMMANDS
 from odavl.main import COMMANDS
 from tests.client.fixtures import Odavl, command, command_environment, on_a_terminal
@@ -88,7 +90,7 @@ def test_help_is_no_error(odavl: Odavl, arguments: list[str]) -> None:
 
 
 def test_every_command_has_help_and_can_be_loaded() -> None:
-    for commands in (COMMANDS, INSIGHT_COMMANDS):
+    for commands in (COMMANDS, INSIGHT_COMMANDS, AUTOPILOT_COMMANDS, GUARDIAN_COMMANDS):
         for name, lazy in commands.items():
             loaded = lazy.load()
             assert loaded.name == name

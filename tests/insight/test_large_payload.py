@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight.large_payload import LargeDocument, _Scanner
+from insight.large_payload import LargeDocument
 from insight.payload import Header, ResidentDocument
 from odavl.wire.encoding import gzip_compress
 from odavl.wire.errors import InvalidPayload, RefusedError
+from uploads.scanning import Scanner
 
 texts = st.text(max_size=20) | st.sampled_from(['"', "\\", '\\"', "{", "}]", '"}],', "a\\u0041"])
 names = st.text(
@@ -67,8 +68,8 @@ class _InSteps(LargeDocument):
         super().__init__(lambda: [gzip_compress(body)])
         self._pieces_of_body = [body[at : at + step] for at in range(0, len(body), step)]
 
-    def _scanner(self) -> _Scanner:
-        return _Scanner(iter(self._pieces_of_body))
+    def _scanner(self) -> Scanner:
+        return Scanner(iter(self._pieces_of_body))
 
 
 def _read(document: LargeDocument | ResidentDocument) -> tuple[bytes, list[tuple[str, bytes]]]:

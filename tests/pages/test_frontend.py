@@ -13,10 +13,10 @@ from insight.templatetags.findings import _ICONS
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = [
     path
-    for app in ("odavl_hub", "dashboard", "insight")
+    for app in ("odavl_hub", "dashboard", "insight", "autopilot", "guardian", "storage")
     for path in ROOT.glob(f"{app}/templates/**/*.html")
 ]
-OWN_FILES = [*ROOT.glob("odavl_hub/static/js/*"), *ROOT.glob("odavl_hub/static/css/*"), *TEMPLATES]
+OWN_FILES = [*ROOT.glob("*/static/js/*"), *ROOT.glob("*/static/css/*"), *TEMPLATES]
 
 
 def test_every_icon_that_a_page_shows_is_in_the_sprite():

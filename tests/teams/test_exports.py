@@ -32,13 +32,18 @@ from storage.made import keep_made
 from storage.models import StoredFile, Walk
 from storage.objects.local import LocalStore
 from teams import exports
+from tests.autopilot.ledgers import ledger
+from tests.autopilot.ledgers import send as send_ledger
 from tests.cast import PASSWORD, Api, Person
+from tests.guardian.results import png, results
+from tests.guardian.results import send as send_results
 from tests.insight.documents import document, finding, send
 from tests.storage.test_sweeping import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLES = {
-    "audit", "files", "insight-issues", "insight-runs", "insight-triage", "jobs", "members",
+    "audit", "autopilot-runs", "autopilot-trust", "files", "guardian-screenshots",
+    "guardian-tests", "insight-issues", "insight-runs", "insight-triage", "jobs", "members",
     "projects", "uploads",
 }  # fmt: skip
 
@@ -111,6 +116,20 @@ def test_an_export_holds_everything_of_the_organization_and_nothing_else(
     assert decision["actor"] == "alice@example.com"
     assert "export.started" in {each["action"] for each in rows(archive, "audit")}
     assert [each["type"] for each in rows(archive, "jobs")] == ["teams.export"]
+
+
+def test_all_three_products_are_in_it(alice: Person, busy: Project) -> None:
+    send_ledger(alice.api, ledger())
+    recipes = {"recipes": [{"recipe": "unused-import", "trust": 0.5}]}
+    send_ledger(alice.api, recipes, "recipe-trust", projectName="App")
+    send_results(alice.api, results())
+    send_results(alice.api, png(), "screenshot", testRunId="test-1", fileName="home.png")
+    archive = made(alice.api)
+    assert [each["runId"] for each in rows(archive, "autopilot-runs")] == ["run-1"]
+    assert [each["trust"] for each in rows(archive, "autopilot-trust")] == [0.5]
+    assert [each["testRunId"] for each in rows(archive, "guardian-tests")] == ["test-1"]
+    assert [each["name"] for each in rows(archive, "guardian-screenshots")] == ["home.png"]
+    assert rows(made(alice.api, projectId="website"), "autopilot-trust") == []
 
 
 def test_no_secret_is_in_it(alice: Person, bob: Person, busy: Project) -> None:

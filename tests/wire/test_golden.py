@@ -14,6 +14,7 @@ import pytest
 
 from odavl.wire.account import WhoAmI
 from odavl.wire.analysis import ANALYSIS_DECODER, AnalysisResults
+from odavl.wire.autopilot import Ledger, RunHistory, Snapshot, TrustReport
 from odavl.wire.encoding import decode_base64, gunzip, sha256_hex
 from odavl.wire.envelope import (
     Envelope,
@@ -23,6 +24,7 @@ from odavl.wire.envelope import (
     UploadStored,
 )
 from odavl.wire.errors import ChunksMissing, InvalidPayload
+from odavl.wire.guardian import AccessibilityReport, LighthouseReport, PageResults
 from odavl.wire.jobs import JobPage
 from odavl.wire.problem import Problem, problem_of, rebuild_error
 from odavl.wire.sarif import SarifLog, results_of
@@ -44,6 +46,7 @@ from odavl.wire.workspace import (
 
 GOLDEN = Path(__file__).parent / "golden"
 TYPES: dict[str, Any] = {
+    "accessibility-report": AccessibilityReport,
     "analysis-results-full": AnalysisResults,
     "analysis-results-short": AnalysisResults,
     "chunk-stored": ChunkStored,
@@ -51,9 +54,15 @@ TYPES: dict[str, Any] = {
     "envelope": Envelope,
     "envelope-plain": Envelope,
     "job-page": JobPage,
+    "ledger": Ledger,
+    "lighthouse-report": LighthouseReport,
     "problem": Problem,
     "problem-chunks-missing": Problem,
+    "recipe-trust": TrustReport,
+    "run-history": RunHistory,
     "sarif": SarifLog,
+    "snapshot": Snapshot,
+    "test-results": PageResults,
     "transfer-end": TransferEnd,
     "transfer-request": TransferRequest,
     "transfer-started": TransferStarted,
@@ -63,7 +72,9 @@ TYPES: dict[str, Any] = {
     "upload-status-failed": UploadStatus,
     "upload-status-processing": UploadStatus,
     "upload-status-receiving": UploadStatus,
+    "upload-status-test": UploadStatus,
     "upload-stored": UploadStored,
+    "upload-stored-test": UploadStored,
     "whoami": WhoAmI,
     "workspace-chunks-offered": ChunksOffered,
     "workspace-chunks-wanted": ChunksWanted,
@@ -186,3 +197,23 @@ def test_sarif_of_another_tool() -> None:
     assert first.locations[0].physical_location.artifact_location.uri == "src/app%20one.py"
     assert first.fixes[0].artifact_changes[0].replacements[0].inserted_content.text
     assert second.suppressions[0].kind == "inSource"
+
+
+def test_a_ledger_tells_what_held_and_what_did_not() -> None:
+    ledger = decoded("ledger")
+    kept, reverted = ledger.edits
+    assert (kept.verdict, kept.reason, len(kept.findings_closed)) == ("kept", "", 1)
+    assert (reverted.verdict, reverted.reason) == ("reverted", "Two tests failed.")
+    assert ledger.phases.verify.metrics == {"testsRun": 512, "improved": True}
+    assert (ledger.trust_score, ledger.files_modified) == (0.75, ["src/app.py"])
+
+
+def test_a_snapshot_knows_files_that_were_not_there() -> None:
+    assert decoded("snapshot").files["src/new.py"] is None
+
+
+def test_results_count_or_name() -> None:
+    results = decoded("test-results")
+    assert (results.accessibility.violations, len(results.security.vulnerabilities)) == (1, 1)
+    assert [check.status for check in results.tests] == ["failed", "passed"]
+    assert decoded("lighthouse-report").categories["seo"].score is None

@@ -205,7 +205,7 @@ def _watched(client: HubClient, accepted: UploadAccepted, on_progress: Progress 
         upload_id=accepted.upload_id,
         state="stored" if done else "processing",
         url=status.url,
-        run_id=status.run_id,
+        run_id=status.run_id or status.test_id,
     )
 
 

@@ -118,14 +118,7 @@ def upload(
     shown = source or (payload if isinstance(payload, Path) else None)
     try:
         with opened(payload, upload_type, on_progress) as ready:
-            shipment = Shipment(
-                product=product,
-                type=upload_type,
-                payload=ready,
-                metadata=metadata,
-                idempotency_key=uuid.uuid4().hex,
-                organization_id=destination.organization_id,
-            )
+            shipment = _shipment(destination, product, upload_type, ready, metadata)
             try:
                 return _sent(
                     destination,
@@ -169,6 +162,49 @@ def _sent(
         run_id=delivery.run_id,
         url=delivery.url,
         sent_before=before,
+    )
+
+
+def put_off(
+    destination: Destination,
+    product: Product,
+    upload_type: str,
+    payload: Path,
+    *,
+    metadata: UploadMetadata,
+    error: OdavlError,
+    silent: bool = False,
+    on_progress: Progress | None = None,
+) -> UploadResult:
+    """Queue ``payload`` without a try, because of the ``error`` that another one met just now.
+
+    Raises as :func:`upload` does.
+    """
+    try:
+        with opened(payload, upload_type, on_progress) as ready:
+            shipment = _shipment(destination, product, upload_type, ready, metadata)
+            _queue(destination, shipment, error, payload, on_progress)
+    except OdavlError as failure:
+        if not silent:
+            raise
+        return UploadResult(state="refused", error=failure)
+    return UploadResult(state=state_of(error), error=error, queued=True)
+
+
+def _shipment(
+    destination: Destination,
+    product: Product,
+    upload_type: str,
+    payload: Payload,
+    metadata: UploadMetadata,
+) -> Shipment:
+    return Shipment(
+        product=product,
+        type=upload_type,
+        payload=payload,
+        metadata=metadata,
+        idempotency_key=uuid.uuid4().hex,
+        organization_id=destination.organization_id,
     )
 
 

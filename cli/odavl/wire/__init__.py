@@ -6,6 +6,8 @@
 * :mod:`odavl.wire.encoding`  bounded gzip, base64 and strict JSON
 * :mod:`odavl.wire.envelope`  the JSON around a payload, its answers and the upload types
 * :mod:`odavl.wire.analysis`  the payload of an Insight run
+* :mod:`odavl.wire.autopilot` the payloads of Autopilot, and what the hub tells of its runs
+* :mod:`odavl.wire.guardian`  the payloads of Guardian, and what the hub tells of its tests
 * :mod:`odavl.wire.sarif`     the part of SARIF 2.1.0 that Insight reads
 
 This package imports nothing of ODAVL and no network or command-line library.

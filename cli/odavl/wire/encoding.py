@@ -141,6 +141,12 @@ def visible(text: str) -> str:
     return text.replace("\x00", VISIBLE_NUL) if "\x00" in text else text
 
 
+def shortened(text: str, most: int) -> str:
+    """``text`` with NUL made visible and at most ``most`` characters; an ellipsis tells of more."""
+    kept = visible(text)
+    return kept if len(kept) <= most else kept[: most - 1] + "…"
+
+
 def decode_object(body: bytes) -> dict[str, Any]:
     """``body`` as a JSON object of any content."""
     return decode_json(body, _OBJECT)

@@ -46,6 +46,10 @@ class UploadMetadata(msgspec.Struct, kw_only=True, rename="camel", omit_defaults
     timestamp: str | None = None
     diagnostics_count: int | None = None
     file_name: str | None = None
+    run_id: str | None = None
+    """The Autopilot run that the payload belongs to, where the payload itself does not say so."""
+    test_run_id: str | None = None
+    """The Guardian test that a screenshot or report belongs to."""
 
 
 class Envelope(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -60,7 +64,10 @@ class Envelope(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
 
 
 class UploadStored(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """201: the run can be read. ``run_id`` stands where the type makes a run."""
+    """201: the run can be read. ``run_id`` stands where the type makes a run.
+
+    Guardian says ``test_id`` instead.
+    """
 
     upload_id: str
     url: str
@@ -87,6 +94,7 @@ class UploadStatus(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=T
     state: Literal["receiving", "pending", "processing", "completed", "failed"]
     progress: int
     run_id: str | None = None
+    test_id: str | None = None
     url: str | None = None
     problem: dict[str, Any] | None = None
     missing: list[str] | None = None

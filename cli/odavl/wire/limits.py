@@ -40,6 +40,12 @@ MAX_SNIPPET_LENGTH = 4_000
 MAX_FIX_LENGTH = 8_000
 MAX_URL_LENGTH = 2_000
 MAX_BRANCH_LENGTH = 255
+MAX_RUN_ID_LENGTH = 200
+"""Of the id that a client gives an Autopilot run or a Guardian test."""
+MAX_DIFF_LENGTH = 64 * KIBIBYTE
+"""Characters of one edit's difference that are shown; the payload keeps all of it."""
+MAX_SHOWN = 200
+"""Edits of a run, and checks of a test, that are told with it; the payload keeps all of them."""
 MAX_NAME_LENGTH = 100
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 DEFAULT_PAGE_SIZE = 20

@@ -16,9 +16,9 @@ from odavl import __version__
 from odavl.commands.insight import text_output
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
+from odavl.commands.uploading import chosen_project, failure_line, no_hub
 from odavl.hub.uploader import UploadResult, upload
 from odavl.project.git import git_facts
-from odavl.project.link import read_link
 from odavl.wire.analysis import (
     SEVERITIES,
     AnalysisResults,
@@ -28,7 +28,7 @@ from odavl.wire.analysis import (
     encoded_pieces,
 )
 from odavl.wire.envelope import UploadMetadata
-from odavl.wire.errors import InternalError, LocalStorageFailed, NotAuthenticated
+from odavl.wire.errors import InternalError, LocalStorageFailed
 
 FINDINGS = 1
 EXPORT = Path(".odavl") / "problems-panel-export.json"
@@ -105,11 +105,7 @@ def _formatted(
 def _uploaded(
     session: Session, results: AnalysisResults, asked: Outcome, export: Path
 ) -> UploadResult:
-    if session.known_address is None and session.settings.api_key is None:
-        error = NotAuthenticated(
-            "No hub is known, so nothing was sent or queued.",
-            hint="Run: odavl login --token - --hub URL",
-        )
+    if (error := no_hub(session)) is not None:
         return UploadResult(state="held", error=error)
     metadata = _metadata(session, results)
     with _payload(results) as payload, ProgressLine(shown=session.talks) as line:
@@ -151,15 +147,10 @@ def _payload(results: AnalysisResults) -> Iterator[Path]:
 
 
 def _metadata(session: Session, results: AnalysisResults) -> UploadMetadata:
-    settings = session.settings
-    link = read_link(session.root)
-    linked = link.projectId if link and link.hub == session.address else None
-    # A name given closer than the id (a flag over a file) must not be overruled by it.
-    named_by_flag = session.flags.get("project") is not None
-    project_id = None if named_by_flag else settings.project_id or linked
+    project = chosen_project(session)
     return UploadMetadata(
-        project_id=project_id,
-        project_name=None if project_id else settings.project,
+        project_id=project.id,
+        project_name=project.name,
         branch=results.git.branch,
         timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         diagnostics_count=results.finding_count,
@@ -169,28 +160,17 @@ def _metadata(session: Session, results: AnalysisResults) -> UploadMetadata:
 def _tell_upload(session: Session, sent: UploadResult | None, asked: Outcome) -> None:
     if sent is None or session.json:
         if sent is not None and sent.error is not None:
-            session.warn(_failure_line(sent))
+            session.warn(failure_line(sent))
         return
     if sent.sent_before:
         session.say(f"Sent {sent.sent_before} from the queue first.")
     if sent.error is not None:
-        session.warn(_failure_line(sent))
+        session.warn(failure_line(sent))
     elif sent.state == "processing":
         session.say(f"Uploaded as {sent.upload_id}; the hub is still taking it in.")
     else:
         line = printable(f"Uploaded: {sent.url}")
         (session.show if asked.format_name == "text" and not asked.output else session.say)(line)
-
-
-def _failure_line(sent: UploadResult) -> str:
-    error = sent.error or InternalError()
-    told = f"{error.detail.rstrip()} {error.hint}".strip()
-    if sent.state == "refused":
-        return f"Not uploaded, the hub refuses it: {told}"
-    if not sent.queued:
-        return f"Not uploaded: {told}"
-    send = "odavl sync process-queue sends it; so does the next command that reaches the hub."
-    return f"Not uploaded, but queued: {told} Then: {send}"
 
 
 def _document(results: AnalysisResults, export: Path, sent: UploadResult | None) -> dict[str, Any]:

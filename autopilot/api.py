@@ -1,0 +1,161 @@
+"""``/api/v1/autopilot``: parse, one call, render."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.documentation import PAGE, Parameter, documented
+from accounts.models import Project
+from accounts.paging import bad_parameter, one_of, paginate
+from accounts.principal import principal_of
+from accounts.queries import project_named
+from autopilot import queries
+from autopilot import rendering as show
+from autopilot.filters import SORTS, CycleFilter
+from autopilot.models import DocumentType
+from odavl.wire import autopilot as wire
+from storage.responses import stored_json
+
+_READ: dict[str, str] = {"GET": "autopilot:read"}
+_PROJECT = Parameter("project", "Id or slug of the project; without it every one that is seen.")
+_ONE_PROJECT = Parameter(
+    "project", "Id or slug of the project; needed unless the key or `X-Project-Id` names one."
+)
+_TIME = {"type": "string", "format": "date-time"}
+_FILTERS: tuple[Parameter, ...] = (
+    Parameter(
+        "phase", "Only runs in this phase.", {"type": "string", "enum": list(wire.RUN_PHASES)}
+    ),
+    Parameter("recipe", "Only runs of this recipe."),
+    Parameter("runId", "Only the run that the client named so."),
+    Parameter("since", "Only runs that started then or later.", _TIME),
+    Parameter("until", "Only runs that started before.", _TIME),
+    Parameter(
+        "sort", "The order.", {"type": "string", "enum": list(SORTS), "default": "-startedAt"}
+    ),
+)
+_TRUST_SORTS: dict[str, tuple[str, ...]] = {
+    "-trust": ("-trust", "id"),
+    "trust": ("trust", "id"),
+    "recipe": ("recipe", "id"),
+    "-runs": ("-runs", "id"),
+}
+
+
+class RunsView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List runs, latest first, with statistics",
+        responses={200: wire.CyclePage},
+        parameters=(*PAGE, _PROJECT, *_FILTERS),
+    )
+    def get(self, request: Request) -> Response:
+        principal = principal_of(request)
+        wanted = CycleFilter.from_query(request.query_params)
+        project = project_named(principal, request.query_params.get("project"))
+        rows = wanted.apply(queries.cycles_of(principal, project))
+        found = queries.statistics(rows)
+        page = paginate(request, rows, order=SORTS[wanted.sort], show=show.cycle_summary)
+        page.data["total"] = found.runs
+        page.data["statistics"] = show.statistics(found)
+        return page
+
+
+class RunView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented("Show one run and its edits", responses={200: wire.CycleDetail})
+    def get(self, request: Request, cycle_id: UUID) -> Response:
+        cycle = queries.cycle_of(principal_of(request), cycle_id)
+        return Response(show.cycle_detail(cycle, queries.edits_of(cycle)))
+
+
+class RunPayloadView(APIView):
+    """The ledger as it was sent, gzip-compressed."""
+
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented("Download the ledger of a run", responses={200: dict})
+    def get(self, request: Request, cycle_id: UUID) -> HttpResponseBase:
+        cycle = queries.cycle_of(principal_of(request), cycle_id)
+        return stored_json(request, cycle.upload.stored)
+
+
+class TrustView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List the trust in each recipe, most trusted first",
+        responses={200: wire.TrustPage},
+        parameters=(
+            *PAGE,
+            _PROJECT,
+            Parameter(
+                "sort",
+                "The order.",
+                {"type": "string", "enum": list(_TRUST_SORTS), "default": "-trust"},
+            ),
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        principal = principal_of(request)
+        project = project_named(principal, request.query_params.get("project"))
+        sort = one_of(request.query_params, "sort", _TRUST_SORTS) or "-trust"
+        return paginate(
+            request,
+            queries.trust_of(principal, project),
+            order=_TRUST_SORTS[sort],
+            show=show.trust_item,
+            count=True,
+        )
+
+
+class DocumentsView(APIView):
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "List the latest undo snapshot, recipe trust and run history of a project",
+        responses={200: wire.KeptDocuments},
+        parameters=(_ONE_PROJECT,),
+    )
+    def get(self, request: Request) -> Response:
+        found = queries.latest_documents(_project(request))
+        return Response(wire.KeptDocuments(items=[show.kept_document(each) for each in found]))
+
+
+class DocumentView(APIView):
+    """The document as it was sent, gzip-compressed."""
+
+    required_scopes: ClassVar[dict[str, str]] = _READ
+
+    @documented(
+        "Download the latest document of a type",
+        responses={200: dict},
+        parameters=(
+            Parameter(
+                "document_type",
+                "The type it was uploaded as.",
+                {"type": "string", "enum": list(DocumentType.values)},
+                location="path",
+            ),
+            _ONE_PROJECT,
+        ),
+    )
+    def get(self, request: Request, document_type: str) -> HttpResponseBase:
+        found = queries.latest_document(_project(request), document_type)
+        return stored_json(request, found.upload.stored)
+
+
+def _project(request: Request) -> Project:
+    named = request.query_params.get("project")
+    project = project_named(principal_of(request), named)
+    if project is None:
+        raise bad_parameter("project", "is needed: the id or slug of a project")
+    return project

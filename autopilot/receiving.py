@@ -1,0 +1,168 @@
+"""What Autopilot does with an upload: the handler registered with ``uploads``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from django.db import connection
+from django.utils import timezone
+
+from autopilot.addresses import cycle_address
+from autopilot.ledgers import cycle_from
+from autopilot.models import Cycle, DocumentType, RecipeTrust, SideDocument
+from jobs.claims import Claim
+from odavl.wire import limits
+from odavl.wire.autopilot import RunHistory, Snapshot, TrustReport
+from odavl.wire.encoding import shortened
+from odavl.wire.envelope import UploadAccepted, UploadStored
+from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
+from odavl.wire.moments import checked
+from uploads.addresses import upload_address
+from uploads.contents import Content
+from uploads.deferring import put_off
+from uploads.kept_documents import check_object, read_whole
+from uploads.models import Upload
+from uploads.queries import sent_at
+
+LEDGER_JOB = "autopilot.ledger"
+MAX_DOCUMENT_SIZE = 4 * limits.MEBIBYTE
+"""Of recipe trust and run history, inflated; a snapshot may be as large as any payload."""
+
+MAX_RECIPES = 5_000
+
+
+class _Facts(NamedTuple):
+    """What a document beside a ledger says of itself."""
+
+    as_of: datetime
+    run_id: str = ""
+
+
+class AutopilotHandler:
+    """Ledgers become runs, the other documents are kept; large ledgers by a job."""
+
+    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+        if upload.type != "ledger":
+            return _keep(upload, content)
+        if content.size > limits.MAX_INLINE_INFLATED_SIZE:
+            return put_off(upload, job_type=LEDGER_JOB)
+        return _take_in(upload, content)
+
+
+def take_in_later(upload: Upload, content: Content, claim: Claim) -> UploadStored:
+    """Take in the large ledger that the job names."""
+    return _take_in(upload, content, watch=claim.note)
+
+
+def _take_in(
+    upload: Upload, content: Content, watch: Callable[[int], None] | None = None
+) -> UploadStored:
+    """A run of the ledger; the same ledger once more is the same run.
+
+    Raises :class:`Duplicate` for another one under the same id.
+    """
+    cycle = cycle_from(content, watch=watch) if watch else cycle_from(content)
+    cycle.organization, cycle.project, cycle.upload = upload.organization, upload.project, upload
+    # Two uploads of one ledger may race; the unique constraint decides, both get its row.
+    Cycle.across_organizations.bulk_create([cycle], ignore_conflicts=True)
+    rows = Cycle.objects.for_organization(upload.organization).select_related("organization")
+    kept: Cycle = rows.get(run_id=cycle.run_id)
+    if kept.sha256 != cycle.sha256 or kept.project_id != upload.project_id:
+        raise Duplicate(
+            "The run's id is taken: by another ledger, or in another project.",
+            errors=(FieldError("/runId", "duplicate", "Taken."),),
+        )
+    return UploadStored(upload_id=str(upload.pk), run_id=str(kept.pk), url=cycle_address(kept))
+
+
+def _keep(upload: Upload, content: Content) -> UploadStored:
+    """Note a document beside a ledger; recipe trust is read into rows as well."""
+    facts = _READERS[upload.type](upload, content)
+    named = facts.run_id or upload.metadata.get("runId", "")
+    SideDocument.objects.for_organization(upload.organization).create(
+        organization=upload.organization,
+        project=upload.project,
+        upload=upload,
+        type=upload.type,
+        run_id=shortened(named, limits.MAX_RUN_ID_LENGTH),
+        as_of=facts.as_of,
+    )
+    return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
+
+
+def _read_snapshot(upload: Upload, content: Content) -> _Facts:
+    """One that is too large to be held says nothing of itself."""
+    if content.size > limits.MAX_ENVELOPE_SIZE:
+        check_object(content)
+        return _Facts(_as_of(upload, None))
+    found = read_whole(content, _SNAPSHOT, most=limits.MAX_ENVELOPE_SIZE)
+    return _Facts(_as_of(upload, found.created_at, "/createdAt"), found.run_id)
+
+
+def _read_history(upload: Upload, content: Content) -> _Facts:
+    found = read_whole(content, _HISTORY, most=MAX_DOCUMENT_SIZE)
+    return _Facts(_as_of(upload, found.updated_at))
+
+
+def _read_trust(upload: Upload, content: Content) -> _Facts:
+    report = read_whole(content, _TRUST, most=MAX_DOCUMENT_SIZE)
+    if len(report.recipes) > MAX_RECIPES:
+        raise InvalidPayload(
+            f"There may be {MAX_RECIPES} recipes.",
+            errors=(FieldError("/recipes", "too_long", "Too many."),),
+        )
+    as_of = _as_of(upload, report.updated_at)
+    _note_trust(upload, report, as_of)
+    return _Facts(as_of)
+
+
+def _note_trust(upload: Upload, report: TrustReport, as_of: datetime) -> None:
+    """Replace what is known of the project's recipes, unless something later is known."""
+    with connection.cursor() as cursor:
+        # One report of a project at a time, until the commit.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"trust:{upload.project_id}"]
+        )
+    later = SideDocument.objects.for_organization(upload.organization).filter(
+        project=upload.project, type=DocumentType.RECIPE_TRUST, as_of__gt=as_of
+    )
+    if later.exists():
+        return
+    by_recipe = {shortened(each.recipe, limits.MAX_RULE_LENGTH): each for each in report.recipes}
+    rows = RecipeTrust.objects.for_organization(upload.organization)
+    rows.filter(project=upload.project).delete()
+    RecipeTrust.across_organizations.bulk_create(
+        RecipeTrust(
+            organization=upload.organization,
+            project=upload.project,
+            recipe=name,
+            trust=each.trust,
+            runs=each.runs,
+            successes=each.successes,
+            failures=each.failures,
+            blocked=each.blocked,
+            updated_at=as_of,
+        )
+        for name, each in by_recipe.items()
+    )
+
+
+def _as_of(upload: Upload, written: datetime | None, pointer: str = "/updatedAt") -> datetime:
+    """When the document was written: as it says, else when it was sent; never in the future.
+
+    A clock that is wrong by years would otherwise make its report the latest one for years.
+    """
+    return min(checked(written, pointer) if written else sent_at(upload), timezone.now())
+
+
+_SNAPSHOT = msgspec.json.Decoder(Snapshot)
+_HISTORY = msgspec.json.Decoder(RunHistory)
+_TRUST = msgspec.json.Decoder(TrustReport)
+_READERS: dict[str, Callable[[Upload, Content], _Facts]] = {
+    "snapshot": _read_snapshot,
+    "recipe-trust": _read_trust,
+    "run-history": _read_history,
+}

@@ -1,0 +1,93 @@
+"""Payloads that take too long for the request that brings them: kept now, taken in by a job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from jobs import registry as jobs
+from jobs.claims import Claim
+from jobs.models import Job
+from jobs.services import enqueue
+from odavl.wire.envelope import UploadAccepted, UploadStored
+from odavl.wire.errors import RefusedError
+from odavl.wire.problem import problem_of
+from uploads.addresses import upload_address
+from uploads.contents import StoredContent
+from uploads.models import Upload, UploadState
+
+TIMEOUT = timedelta(minutes=15)
+
+
+class TakeIn(Protocol):
+    def __call__(self, upload: Upload, content: StoredContent, claim: Claim) -> UploadStored:
+        """Take the payload in, within the caller's transaction."""
+
+
+def put_off(upload: Upload, *, job_type: str) -> UploadAccepted:
+    """Have the job ``job_type`` take the payload in; it runs :func:`take_in`."""
+    job = enqueue(
+        organization=upload.organization,
+        job_type=job_type,
+        payload={"uploadId": str(upload.pk)},
+        project=upload.project,
+    )
+    return UploadAccepted(
+        upload_id=str(upload.pk), job_id=str(job.pk), status_url=upload_address(upload)
+    )
+
+
+def take_in(claim: Claim, work: TakeIn) -> None:
+    """Do ``work`` on the upload that the job names, exactly once: with its end in one transaction.
+
+    What it raises is the job's problem, and so the upload's.
+    """
+    with transaction.atomic():
+        upload = (
+            Upload.across_organizations.select_related("organization", "project", "stored")
+            .defer("stored__inline")
+            .get(pk=claim.payload["uploadId"])
+        )
+        if upload.state == UploadState.COMPLETED:
+            return
+        answer = work(upload, StoredContent(upload.stored), claim)
+        Upload.across_organizations.filter(pk=upload.pk).update(
+            state=UploadState.COMPLETED,
+            run_id=answer.run_id or answer.test_id,
+            url=answer.url,
+            finished_at=timezone.now(),
+        )
+        claim.complete()
+
+
+def register(job_type: str, work: TakeIn, *, area: str) -> None:
+    """Have ``work`` done by such jobs; ``area`` is the one of the scopes that shows them."""
+    jobs.register(
+        job_type,
+        partial(take_in, work=work),
+        queue="bulk",
+        timeout=TIMEOUT,
+        area=area,
+        on_failure=give_up,
+        on_retry=take_up_again,
+    )
+
+
+def give_up(job: Job) -> None:
+    """The job will not be tried again: note why with the upload, which outlives it."""
+    problem = job.error or msgspec.to_builtins(problem_of(RefusedError("The job was cancelled.")))
+    Upload.across_organizations.filter(
+        pk=job.payload["uploadId"], state=UploadState.PENDING
+    ).update(state=UploadState.FAILED, problem=problem, finished_at=timezone.now())
+
+
+def take_up_again(job: Job) -> None:
+    """A person wants the job run again."""
+    Upload.across_organizations.filter(pk=job.payload["uploadId"], state=UploadState.FAILED).update(
+        state=UploadState.PENDING, problem=None, finished_at=None
+    )

@@ -1,0 +1,156 @@
+"""JSON that is too large to be inflated whole, scanned for the borders of its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from odavl.wire import limits
+from odavl.wire.encoding import decode_json
+from odavl.wire.errors import MalformedJson, PayloadTooLarge
+
+MAX_VALUE_SIZE = 64 * limits.MEBIBYTE
+"""Most bytes that one value may take: in Insight, the findings of one file."""
+
+_SPACE = b" \t\r\n"
+# A whole flat object (the usual finding), a string, or a bracket: whatever comes first.
+_TOKEN = re.compile(
+    rb'\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\}|"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL
+)
+_SCALAR = re.compile(rb"[^,\]}\s]+")
+_DEPTH_CHANGE = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
+_ANY: msgspec.json.Decoder[object] = msgspec.json.Decoder()
+
+
+class Scanner:
+    """A cursor over JSON bytes that knows where values end, and no more.
+
+    Memory is bounded by the largest single value, at most :data:`MAX_VALUE_SIZE`.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._buffer = b""
+        self._at = 0
+        self.read = 0
+        """Bytes that have been inflated."""
+
+    def members(self) -> Iterator[bytes]:
+        """Names of the object here; the caller takes each value before it asks for the next."""
+        self._expect(b"{")
+        if self._peek() == b"}":
+            self._at += 1
+            return
+        while True:
+            name = self.value()
+            if not name.startswith(b'"'):
+                raise MalformedJson("The document is not valid JSON: a name must be a string.")
+            self._expect(b":")
+            yield name
+            if self._peek() == b",":
+                self._at += 1
+                self._peek()
+                continue
+            self._expect(b"}")
+            return
+
+    def elements(self) -> Iterator[bytes]:
+        """The raw elements of the array here."""
+        self._expect(b"[")
+        if self._peek() == b"]":
+            self._at += 1
+            return
+        while True:
+            yield self.value()
+            if self._peek() == b",":
+                self._at += 1
+                continue
+            self._expect(b"]")
+            return
+
+    def is_array(self) -> bool:
+        """Whether the value here is one."""
+        return self._peek() == b"["
+
+    def value(self) -> bytes:
+        """The raw value here, whatever it is."""
+        first = self._peek()
+        if first not in (b"{", b"[", b'"'):
+            return self._scalar()
+        depth = length = 0
+        while True:
+            token = self._token(length)
+            if token is None:
+                if not self._more():
+                    raise MalformedJson("The document is not valid JSON: it ends too early.")
+                continue
+            depth += _DEPTH_CHANGE.get(token.group(), 0)
+            if depth > limits.MAX_NESTING:
+                raise MalformedJson("The document is nested too deeply.")
+            length = token.end() - self._at
+            if depth <= 0:
+                return self._take(length)
+
+    def end(self) -> None:
+        """Nothing but white space may follow."""
+        if self._peek(at_end=True):
+            raise MalformedJson("The document is not valid JSON: something follows its end.")
+
+    def _token(self, length: int) -> re.Match[bytes] | None:
+        """The next token behind ``length`` bytes of the value; None where it is not all there."""
+        token = _TOKEN.search(self._buffer, self._at + length)
+        # A quotation mark that was passed over opens a string whose end has not been inflated.
+        if token and b'"' not in self._buffer[self._at + length : token.start()]:
+            return token
+        return None
+
+    def _take(self, length: int) -> bytes:
+        taken = self._buffer[self._at : self._at + length]
+        self._at += length
+        return taken
+
+    def _scalar(self) -> bytes:
+        while True:
+            match = _SCALAR.match(self._buffer, self._at)
+            if match is None:
+                raise MalformedJson("The document is not valid JSON: a value is missing.")
+            # One that touches the end of what is inflated may go on behind it.
+            if match.end() < len(self._buffer) or not self._more():
+                break
+        scalar = match.group()
+        decode_json(scalar, _ANY)
+        self._at = match.end()
+        return scalar
+
+    def _expect(self, wanted: bytes) -> None:
+        if self._peek() != wanted:
+            raise MalformedJson(f"The document is not valid JSON: {wanted.decode()} is missing.")
+        self._at += 1
+
+    def _peek(self, *, at_end: bool = False) -> bytes:
+        """The next byte that is not white space."""
+        while True:
+            while self._at < len(self._buffer) and self._buffer[self._at] in _SPACE:
+                self._at += 1
+            if self._at < len(self._buffer):
+                return self._buffer[self._at : self._at + 1]
+            if not self._more():
+                if at_end:
+                    return b""
+                raise MalformedJson("The document is not valid JSON: it ends too early.")
+
+    def _more(self) -> bool:
+        """Append the next piece and drop what has been taken; False at the end."""
+        piece = next(filter(None, self._pieces), None)
+        if piece is None:
+            return False
+        self._buffer = self._buffer[self._at :] + piece
+        self._at = 0
+        self.read += len(piece)
+        if len(self._buffer) > MAX_VALUE_SIZE:
+            raise PayloadTooLarge(
+                f"One value of the document takes more than {MAX_VALUE_SIZE} bytes."
+            )
+        return True
