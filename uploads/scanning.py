@@ -142,15 +142,20 @@ class Scanner:
                 raise MalformedJson("The document is not valid JSON: it ends too early.")
 
     def _more(self) -> bool:
-        """Append the next piece and drop what has been taken; False at the end."""
-        piece = next(filter(None, self._pieces), None)
-        if piece is None:
-            return False
-        self._buffer = self._buffer[self._at :] + piece
-        self._at = 0
-        self.read += len(piece)
-        if len(self._buffer) > MAX_VALUE_SIZE:
-            raise PayloadTooLarge(
-                f"One value of the document takes more than {MAX_VALUE_SIZE} bytes."
-            )
-        return True
+        """Drop what has been taken and append what comes next; False at the end.
+
+        As much again as is here already: a value is looked at anew each time it turns out not to be
+        whole, and piece by piece a long one would cost the square of its length.
+        """
+        here = [self._buffer[self._at :]]
+        wanted = size = len(here[0])
+        while size <= wanted * 2 and (piece := next(filter(None, self._pieces), None)) is not None:
+            here.append(piece)
+            size += len(piece)
+            self.read += len(piece)
+            if size > MAX_VALUE_SIZE:
+                raise PayloadTooLarge(
+                    f"One value of the document takes more than {MAX_VALUE_SIZE} bytes."
+                )
+        self._buffer, self._at = b"".join(here), 0
+        return size > wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from odavl.wire.errors import PayloadTooLarge, RefusedError
 from tests.guardian.results import jpeg, png
 from uploads import long_documents
 from uploads.long_documents import LongDocument
+from uploads.scanning import Scanner
 
 
 class Head(msgspec.Struct):
@@ -98,3 +100,19 @@ def test_what_takes_too_much_memory_is_refused(
     monkeypatch.setattr(long_documents, "MAX_ITEM_SIZE", 300)
     with pytest.raises(PayloadTooLarge):
         read(json.dumps(document).encode())
+
+
+def test_a_long_value_is_looked_at_a_few_times_and_not_once_a_piece() -> None:
+    looks = 0
+
+    class Counting(Scanner):
+        def _token(self, length: int) -> re.Match[bytes] | None:
+            nonlocal looks
+            looks += 1
+            return super()._token(length)
+
+    value = b'"' + b"a\\n" * 1_000_000 + b'"'
+    document = b"[" + value + b"]"
+    pieces = (document[at : at + 1_000] for at in range(0, len(document), 1_000))
+    assert list(Counting(pieces).elements()) == [value]
+    assert looks < 20
