@@ -122,7 +122,8 @@ class Claim:
 def claim(job_id: uuid.UUID | str) -> Claim | None:
     """Take the job if it is there to be taken: waiting, or delayed and due.
 
-    One whose lease has expired is first given back by the relay, which counts such losses.
+    One whose lease has expired is first given back by the relay, which counts such losses; they are
+    not attempts that failed, and have a bound of their own.
 
     Of many who try at once exactly one gets it; the others get None.
     """
@@ -130,7 +131,7 @@ def claim(job_id: uuid.UUID | str) -> Claim | None:
         # One UPDATE whose WHERE is evaluated again under the row's lock; its count says who won.
         won = (
             Job.across_organizations.filter(takeable(), id=job_id)
-            .filter(attempts__lte=F("max_retries"))
+            .filter(attempts__lte=F("max_retries") + F("losses"))
             .update(
                 state=State.ACTIVE,
                 fence=F("fence") + 1,

@@ -59,6 +59,8 @@ class Job(OrganizationScoped):
     payload = models.JSONField(default=dict, blank=True)
     progress = models.SmallIntegerField(default=0)
     attempts = models.SmallIntegerField(default=0)
+    losses = models.SmallIntegerField(default=0, db_default=0)
+    """How many of the attempts ended because their worker was not heard of any more."""
     max_retries = models.SmallIntegerField(default=3)
     timeout = models.DurationField()
     deduplication_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULLs never clash in the unique index

@@ -49,8 +49,9 @@ def fail_poison() -> int:
         f"Its worker died or hung {LOSSES_UNTIL_FAILED} times in the middle of this job."
     )
     failed = _change(
-        expired() & Q(attempts__gte=LOSSES_UNTIL_FAILED),
+        expired() & Q(losses__gte=LOSSES_UNTIL_FAILED - 1),
         state=State.FAILED,
+        losses=F("losses") + 1,
         error=problem(error) | {"code": "worker_lost"},
         finished_at=Now(),
     )
@@ -61,7 +62,15 @@ def fail_poison() -> int:
 
 def release_expired() -> int:
     """Jobs whose worker is gone wait again, under a new fence."""
-    return len(_change(expired(), state=State.WAITING, run_at=Now(), message_sent_at=None))
+    return len(
+        _change(
+            expired(),
+            state=State.WAITING,
+            losses=F("losses") + 1,
+            run_at=Now(),
+            message_sent_at=None,
+        )
+    )
 
 
 def wake_delayed() -> int:

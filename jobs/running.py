@@ -97,7 +97,8 @@ def problem(error: OdavlError) -> dict[str, Any]:
 
 def _fail(held: Claim, error: OdavlError) -> None:
     job = held.job
-    final = isinstance(error, RefusedError | InternalError) or job.attempts > job.max_retries
+    failures = job.attempts - job.losses
+    final = isinstance(error, RefusedError | InternalError) or failures > job.max_retries
     try:
         # Noted late is better than never: an attempt that nobody ended holds its job for a lease.
         outlast(

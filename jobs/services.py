@@ -84,7 +84,13 @@ def pause(job: Job) -> None:
 def resume(job: Job) -> None:
     """Let a paused job run, its attempts counted anew. Raises :class:`Conflict` if not paused."""
     _change(
-        job, (State.PAUSED,), state=State.WAITING, attempts=0, run_at=Now(), message_sent_at=Now()
+        job,
+        (State.PAUSED,),
+        state=State.WAITING,
+        attempts=0,
+        losses=0,
+        run_at=Now(),
+        message_sent_at=Now(),
     )
     transaction.on_commit(partial(messages.send, job), robust=True)
 
@@ -100,6 +106,7 @@ def retry(job: Job) -> None:
         (State.FAILED, State.CANCELLED),
         state=State.WAITING,
         attempts=0,
+        losses=0,
         progress=0,
         run_at=Now(),
         message_sent_at=Now(),

@@ -77,7 +77,7 @@ def test_the_last_time_out_is_told(job: Job, owner: Owner) -> None:
 def test_poison_is_told(job: Job, owner: Owner) -> None:
     claim(job.id)
     Job.across_organizations.update(
-        attempts=3, lease_expires_at=timezone.now() - timedelta(seconds=1)
+        losses=2, lease_expires_at=timezone.now() - timedelta(seconds=1)
     )
     relay.relay_once()
     assert owner.heard == [("failed", "worker_lost")]

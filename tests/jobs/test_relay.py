@@ -13,11 +13,12 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import messages, relay, services
+from jobs import messages, relay, running, services
 from jobs.claims import claim
 from jobs.models import Job, PeriodicRun, State
 from jobs.registry import PeriodicTask, periodic_tasks
-from tests.jobs.conftest import use_broker
+from odavl.wire.errors import StorageFull
+from tests.jobs.conftest import Recorder, use_broker
 
 pytestmark = pytest.mark.django_db
 
@@ -80,14 +81,41 @@ def test_a_delayed_job_is_woken_when_it_is_due(organization, handler, empty_queu
 
 def test_what_kills_its_worker_three_times_fails(job, empty_queue):
     for _ in range(3):
-        held = claim(job.id)
-        held.job.lease_expires_at = timezone.now() - timedelta(seconds=1)
-        held.job.save(update_fields=["lease_expires_at"])
-        relay.relay_once()
+        lose(job)
 
     job.refresh_from_db()
     assert (job.state, job.attempts, job.error["code"]) == (State.FAILED, 3, "worker_lost")
     assert claim(job.id) is None
+
+
+def test_failed_attempts_and_lost_workers_are_counted_apart(job, handler, empty_queue):
+    """Else two outages before it would let the first dead worker fail a job."""
+    for _ in range(2):
+        fail(job, handler)
+    for _ in range(2):
+        lose(job)
+        job.refresh_from_db()
+        assert job.state == State.WAITING
+    fail(job, handler)
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.losses) == (State.DELAYED, 5, 2)
+    fail(job, handler)
+    job.refresh_from_db()
+    assert job.state == State.FAILED
+
+
+def lose(job: Job) -> None:
+    Job.across_organizations.filter(id=job.id).update(run_at=Now())
+    held = claim(job.id)
+    held.job.lease_expires_at = timezone.now() - timedelta(seconds=1)
+    held.job.save(update_fields=["lease_expires_at"])
+    relay.relay_once()
+
+
+def fail(job: Job, handler: Recorder) -> None:
+    handler.errors.append(StorageFull("no room"))
+    Job.across_organizations.filter(id=job.id).update(run_at=Now())
+    running.run(job.id)
 
 
 def test_a_periodic_task_runs_once_a_turn_however_many_relays(db):
