@@ -17,3 +17,4 @@ class JobsConfig(AppConfig):
         register_periodic(
             "jobs.delete_finished", services.delete_finished, every=timedelta(hours=1)
         )
+        register_periodic("jobs.retry_unknown", services.retry_unknown, every=timedelta(seconds=10))

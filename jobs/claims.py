@@ -16,6 +16,7 @@ from jobs.models import Job, State
 
 LEASE = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=8)
+_ANY = Q()
 
 
 class LeaseLostError(Exception):
@@ -119,8 +120,8 @@ class Claim:
             raise LeaseLostError(f"{self.job} was taken away from this worker.")
 
 
-def claim(job_id: uuid.UUID | str) -> Claim | None:
-    """Take the job if it is there to be taken: waiting, or delayed and due.
+def claim(job_id: uuid.UUID | str, wanted: Q = _ANY) -> Claim | None:
+    """Take the job if it is ``wanted`` and there to be taken: waiting, or delayed and due.
 
     One whose lease has expired is first given back by the relay, which counts such losses; they are
     not attempts that failed, and have a bound of their own.
@@ -130,7 +131,7 @@ def claim(job_id: uuid.UUID | str) -> Claim | None:
     with transaction.atomic():
         # One UPDATE whose WHERE is evaluated again under the row's lock; its count says who won.
         won = (
-            Job.across_organizations.filter(takeable(), id=job_id)
+            Job.across_organizations.filter(takeable(), wanted, id=job_id)
             .filter(attempts__lte=F("max_retries") + F("losses"))
             .update(
                 state=State.ACTIVE,

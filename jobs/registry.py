@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jobs.models import Job
 
 DEFAULT_TIMEOUT = timedelta(minutes=5)
+UNKNOWN_FOR = timedelta(hours=1)
+"""How long a job of a type without a handler waits for a version of the hub that has one."""
+
 Handler = Callable[["Claim"], None]
 Hook = Callable[["Job"], None]
 
@@ -81,6 +84,11 @@ def job_type_named(name: str) -> JobType | None:
 
 def job_types() -> tuple[JobType, ...]:
     return tuple(_job_types.values())
+
+
+def no_handler(job_type: str) -> str:
+    """What a job of such a type fails with; by it another version finds what it could do."""
+    return f"No handler is registered for {job_type!r}."
 
 
 def register_periodic(name: str, run: Callable[[], object], *, every: timedelta) -> None:

@@ -14,12 +14,14 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DurationField, Q, Value
+from django.db.models.functions import Now
 from psycopg2 import Error
 
 from jobs import endings
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim
 from jobs.outages import is_passing, outlast
-from jobs.registry import Handler, job_type_named
+from jobs.registry import UNKNOWN_FOR, Handler, job_type_named, job_types, no_handler
 from odavl.wire.errors import (
     InternalError,
     OdavlError,
@@ -43,7 +45,7 @@ def run(job_id: uuid.UUID | str) -> bool:
     retries are spent. A :class:`RefusedError` is final: the same input will never be taken.
     """
     # Without the wait, a database that restarts would have every message thrown away that arrives.
-    held = outlast(lambda: claim(job_id))
+    held = outlast(lambda: claim(job_id, _for_us()))
     if held is None:
         return False
     try:
@@ -72,10 +74,19 @@ def run(job_id: uuid.UUID | str) -> bool:
     return True
 
 
+def _for_us() -> Q:
+    """What this version can do, and what no version has known for so long that it is to fail.
+
+    The rest is a newer version's, which is being deployed: the relay sends its message again.
+    """
+    known = Q(type__in=[each.name for each in job_types()])
+    return known | Q(run_at__lt=Now() - Value(UNKNOWN_FOR, output_field=DurationField()))
+
+
 def _handler(job_type: str) -> Handler:
     known = job_type_named(job_type)
     if known is None:
-        raise InternalError(f"No handler is registered for {job_type!r}.")
+        raise InternalError(no_handler(job_type))
     return known.handler
 
 

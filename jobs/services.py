@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -15,10 +16,17 @@ from django.utils import timezone
 from accounts.models import Organization, Project
 from jobs import endings, messages
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State
-from jobs.registry import DEFAULT_TIMEOUT, job_type_named
+from jobs.registry import (
+    DEFAULT_TIMEOUT,
+    UNKNOWN_FOR,
+    job_type_named,
+    job_types,
+    no_handler,
+)
 from odavl.wire.errors import Conflict
 
 KEEP_FINISHED = timedelta(days=7)
+_BATCH = 500
 
 
 def enqueue(
@@ -117,6 +125,26 @@ def retry(job: Job) -> None:
     if known is not None and known.on_retry is not None:
         known.on_retry(job)
     transaction.on_commit(partial(messages.send, job), robust=True)
+
+
+def retry_unknown() -> int:
+    """Run again what another version of the hub failed because it has no handler; how many.
+
+    While a hub is deployed, the workers of the version before take jobs that only this one can do.
+    """
+    details = [no_handler(each.name) for each in job_types()]
+    failed = Job.across_organizations.filter(
+        state=State.FAILED,
+        finished_at__gte=timezone.now() - UNKNOWN_FOR,
+        error__detail__in=details,
+    )
+    retried = 0
+    for job in failed[:_BATCH]:
+        # Somebody was faster, or asked for the same once more, which is under way.
+        with suppress(Conflict, IntegrityError):
+            retry(job)
+            retried += 1
+    return retried
 
 
 def delete_finished(*, older_than: timedelta = KEEP_FINISHED) -> int:

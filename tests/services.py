@@ -38,9 +38,9 @@ class TestServices:
 
     def start(self) -> None:
         if "DATABASE_URL" not in os.environ:
-            os.environ["DATABASE_URL"] = self._started(EmbeddedPostgres(self.folder, durable=False))
+            os.environ["DATABASE_URL"] = self.started(EmbeddedPostgres(self.folder, durable=False))
         if "REDIS_URL" not in os.environ:
-            os.environ["REDIS_URL"] = self._started(EmbeddedRedis(self.folder))
+            os.environ["REDIS_URL"] = self.started(EmbeddedRedis(self.folder))
 
     def stop(self) -> None:
         for service, process in reversed(self._running):
@@ -48,7 +48,8 @@ class TestServices:
             service.clean_up()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _started(self, service: EmbeddedPostgres | EmbeddedRedis) -> str:
+    def started(self, service: EmbeddedPostgres | EmbeddedRedis) -> str:
+        """Start one more; its address. It ends with the others."""
         service.prepare()
         with (self.folder / f"{service.name}.log").open("wb") as log:
             process = service.start(log)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -55,6 +55,18 @@ def payload(files: int = FILES, per_file: int = PER_FILE, tag: str = "a") -> byt
     scope = '{"detectors":[{"name":"ruff","status":"ran"}]}'
     document = f'{{"version":1,"scope":{scope},"diagnostics":{{{",".join(pieces)}}}}}'
     return gzip.compress(document.encode(), 1)
+
+
+@contextmanager
+def cursor_on(database_url: str) -> Iterator[Any]:
+    """A cursor of a connection of its own, in autocommit."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
 
 
 class HubAtWork:
@@ -169,16 +181,8 @@ class HubAtWork:
     def act(self, job_id: str, action: str) -> httpx.Response:
         return self.http.post("/sync/jobs", json={"action": action, "jobId": job_id})
 
-    @contextmanager
-    def database(self) -> Iterator[Any]:
-        """A cursor of a connection of its own, in autocommit."""
-        connection = psycopg2.connect(self.database_url)
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                yield cursor
-        finally:
-            connection.close()
+    def database(self) -> AbstractContextManager[Any]:
+        return cursor_on(self.database_url)
 
     def rows(self, branch: str) -> tuple[int, int]:
         """How many issues the branch has, and how many different ones."""

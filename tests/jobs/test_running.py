@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from jobs import running, services
 from jobs.models import Job, State
@@ -77,14 +78,51 @@ def test_a_job_out_of_time_says_so(job, handler):
     assert (job.state, job.error["code"]) == (State.DELAYED, "request_timeout")
 
 
-def test_a_type_without_a_handler_fails(organization):
+def test_a_type_without_a_handler_is_left_to_a_newer_version_and_fails_after_an_hour(organization):
     job = services.enqueue(organization=organization, job_type="test.unknown", payload={})
 
-    running.run(job.id)
+    assert not running.run(job.id)
+    job.refresh_from_db()
+    assert (job.state, job.attempts) == (State.WAITING, 0)
 
+    long_ago = job.run_at - timedelta(hours=1)
+    Job.across_organizations.filter(id=job.id).update(run_at=long_ago)
+    assert running.run(job.id)
     job.refresh_from_db()
     assert job.state == State.FAILED
     assert "test.unknown" in job.error["detail"]
+
+
+def failed_as_unknown(organization, job_type, **fields) -> Job:
+    """A job that a version without a handler for it has given up."""
+    job = services.enqueue(organization=organization, job_type=job_type, payload={}, **fields)
+    error = {"detail": f"No handler is registered for {job_type!r}."}
+    Job.across_organizations.filter(id=job.id).update(
+        state=State.FAILED, attempts=1, error=error, finished_at=timezone.now()
+    )
+    return job
+
+
+def test_what_another_version_could_not_do_is_done_by_one_that_can(organization, handler):
+    job = failed_as_unknown(organization, "test.work")
+    stranger = failed_as_unknown(organization, "test.unknown")
+
+    assert services.retry_unknown() == 1
+    assert services.retry_unknown() == 0
+    running.run(job.id)
+
+    job.refresh_from_db()
+    stranger.refresh_from_db()
+    assert (job.state, job.error, job.attempts) == (State.COMPLETED, None, 1)
+    assert stranger.state == State.FAILED
+
+
+def test_what_was_asked_for_again_meanwhile_is_not_done_twice(organization, handler):
+    jobs = [failed_as_unknown(organization, "test.work", deduplication_key="all") for _ in range(2)]
+
+    assert services.retry_unknown() == 1
+    states = [Job.across_organizations.get(id=job.id).state for job in jobs]
+    assert sorted(states) == [State.FAILED, State.WAITING]
 
 
 def test_a_handler_may_complete_within_its_own_transaction(job, handler, monkeypatch):

@@ -1,0 +1,51 @@
+"""One process of one version of the hub: ``version_process.py web HOST PORT | worker | relay``.
+
+Which version that is, is for PYTHONPATH to say; its first line on standard output tells where its
+code came from, for the test that must be sure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import sysconfig
+
+_PR_SET_PDEATHSIG = 1
+QUEUES = "interactive,default,bulk"
+
+
+def main(role: str, *address: str) -> None:
+    if sys.platform.startswith("linux"):
+        # Not SIGKILL: granian and Celery have children of their own to end.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    import django  # noqa: PLC0415 - a child of granian imports this file, and needs nothing of it
+
+    django.setup()
+    from odavl_hub.supervisor import roles  # noqa: PLC0415 - it reads the settings
+
+    roles.preload()
+    sys.stdout.write(f"{json.dumps(_sources())}\n")
+    sys.stdout.flush()
+    if role == "web":
+        host, port = address
+        roles.web(host, int(port))
+    elif role == "worker":
+        roles.worker(f"worker-{os.getpid()}", QUEUES, 1)
+    else:
+        roles.relay()
+
+
+def _sources() -> list[str]:
+    """The files of everything imported that is neither Python's own nor an installed package's."""
+    others = tuple(
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    )
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return sorted(each for each in files - {None, __file__} if not each.startswith(others))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
