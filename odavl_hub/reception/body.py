@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,11 @@ class RequestBody:
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._buffer = bytearray()
+        self._pieces: deque[bytes] = deque()
+        self._at = 0
+        """How much of the first piece was given on."""
+        self._held = 0
+        """Bytes in ``_pieces`` that were not."""
         self._length = length
         self.has_failed = False
         """Whether the connection is of no more use: nobody knows where a next request begins."""
@@ -64,25 +69,34 @@ class RequestBody:
             raise
 
     async def _fill(self, size: int) -> None:
-        while len(self._buffer) < size and self._received < self._length:
+        while self._held < size and self._received < self._length:
             try:
                 async with asyncio.timeout_at(self._next_deadline()):
                     message = await self._receive()
             except TimeoutError as error:
                 raise BodyTooSlow("The body comes too slowly.") from error
             piece = message.get("body", b"")
-            self._buffer += piece
-            self._received += len(piece)
+            if piece:
+                self._pieces.append(piece)
+                self._held += len(piece)
+                self._received += len(piece)
             if self._received < self._length and not message.get("more_body"):
                 raise BodyCutShort("The body ends before its announced length.")
 
     def read(self, size: int = -1) -> bytes:
         """``size`` bytes, fewer only at the end; everything for -1. Raises as :meth:`fill`."""
-        left = len(self._buffer) + self._length - self._received
+        left = self._held + self._length - self._received
         wanted = left if size < 0 else min(size, left)
-        if len(self._buffer) < wanted:
-            asyncio.run_coroutine_threadsafe(self.fill(wanted), self._loop).result()
-        return self._taken(wanted)
+        parts = []
+        while wanted:
+            if not self._held:
+                self._wait_for(max(wanted, READ_AHEAD))
+            parts.append(self._next(wanted))
+            wanted -= len(parts[-1])
+        return b"".join(parts)
+
+    def _wait_for(self, size: int) -> None:
+        asyncio.run_coroutine_threadsafe(self.fill(size), self._loop).result()
 
     def readline(self, size: int = -1) -> bytes:
         """Up to and with the next line feed. PEP 3333 asks for it; nothing here reads lines."""
@@ -93,10 +107,15 @@ class RequestBody:
                 break
         return bytes(line)
 
-    def _taken(self, size: int) -> bytes:
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
+    def _next(self, size: int) -> bytes:
+        """Up to ``size`` bytes of the piece at hand."""
+        piece = self._pieces[0][self._at : self._at + size]
+        self._at += len(piece)
+        self._held -= len(piece)
+        if self._at == len(self._pieces[0]):
+            self._pieces.popleft()
+            self._at = 0
+        return piece
 
     def _next_deadline(self) -> float:
         """On the loop's clock: when the next piece must be there."""
