@@ -1,4 +1,4 @@
-"""The client's part alone: an analysis of many findings, in memory, to the hub.
+"""The client's part alone: an analysis of many findings, from memory to the hub.
 
 Run as a program of its own, so that its memory is its own. Prints seconds and peak MiB as JSON.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import msgspec
-
 from odavl.hub.uploader import Destination, upload
-from odavl.wire.analysis import ANALYSIS_DECODER
+from odavl.wire.analysis import ANALYSIS_DECODER, encoded_pieces
 from odavl.wire.envelope import UploadMetadata
 
 
@@ -30,8 +29,13 @@ def main() -> None:
     is_findings = upload_type == "analysis-results"
     results = ANALYSIS_DECODER.decode(path.read_bytes()) if is_findings else None
     start = time.perf_counter()
-    payload = path if results is None else msgspec.json.encode(results)
-    result = upload(destination, "insight", upload_type, payload, metadata=metadata, wait=False)
+    with tempfile.NamedTemporaryFile() as file:
+        if results is not None:
+            # As `odavl insight` does it.
+            file.writelines(encoded_pieces(results))
+            file.flush()
+        payload = path if results is None else Path(file.name)
+        result = upload(destination, "insight", upload_type, payload, metadata=metadata, wait=False)
     seconds = time.perf_counter() - start
     told = {"seconds": seconds, "peak": _peak(), **result.document()}
     sys.stdout.write(json.dumps(told))

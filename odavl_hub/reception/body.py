@@ -69,19 +69,23 @@ class RequestBody:
             raise
 
     async def _fill(self, size: int) -> None:
-        while self._held < size and self._received < self._length:
-            try:
-                async with asyncio.timeout_at(self._next_deadline()):
-                    message = await self._receive()
-            except TimeoutError as error:
-                raise BodyTooSlow("The body comes too slowly.") from error
-            piece = message.get("body", b"")
-            if piece:
-                self._pieces.append(piece)
-                self._held += len(piece)
-                self._received += len(piece)
-            if self._received < self._length and not message.get("more_body"):
-                raise BodyCutShort("The body ends before its announced length.")
+        try:
+            # One clock that is put off, not one for each message: a large body has many.
+            async with asyncio.timeout_at(self._next_deadline()) as clock:
+                while self._held < size and self._received < self._length:
+                    self._note(await self._receive())
+                    clock.reschedule(self._next_deadline())
+        except TimeoutError as error:
+            raise BodyTooSlow("The body comes too slowly.") from error
+
+    def _note(self, message: dict[str, Any]) -> None:
+        piece = message.get("body", b"")
+        if piece:
+            self._pieces.append(piece)
+            self._held += len(piece)
+            self._received += len(piece)
+        if self._received < self._length and not message.get("more_body"):
+            raise BodyCutShort("The body ends before its announced length.")
 
     def read(self, size: int = -1) -> bytes:
         """``size`` bytes, fewer only at the end; everything for -1. Raises as :meth:`fill`."""
