@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from odavl.wire.encoding import sha256_hex
@@ -54,7 +55,13 @@ def machine(hub: HubAtWork, project: str, tmp_path: Path) -> Callable[[str], Mac
 
 
 def head(hub: HubAtWork, project: str) -> dict[str, Any]:
-    answer = hub.http.get(f"/sync/workspace/{project}")
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            answer = hub.http.get(f"/sync/workspace/{project}")
+            break
+        except httpx.TransportError:  # its web processes were killed a moment ago
+            assert time.monotonic() < deadline
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
