@@ -364,7 +364,7 @@ def test_row_13_retry_after_is_obeyed_within_bounds(
     odavl: Odavl, sarif: Path, small_hub: SmallHub, told: str | float, least: float | None
 ) -> None:
     enqueue(odavl, small_hub.address)
-    # A number is a date so many seconds from now: from when the tests were collected, it may be past.
+    # A number is a date so many seconds from now, and not from when the tests were collected.
     retry_after = told if isinstance(told, str) else _in(told)
     small_hub.faults.append(problem(RateLimited(), Retry_After=retry_after))
     before = time.monotonic()
