@@ -1,4 +1,4 @@
-"""Rows 1 and 4 to 16 of what must go wrong without harm: the client and its offline queue."""
+"""Rows 1, 4 to 12, 14 to 16 of what must go wrong without harm: the client and its queue."""
 
 from __future__ import annotations
 
@@ -12,45 +12,17 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from odavl.hub.queue import QueuedUpload, UploadQueue, new_item_id, timestamp
-from odavl.wire.errors import QuotaExceeded, RateLimited
 from tests.client.fixtures import Odavl, command, command_environment
-from tests.client.small_hub import TOKEN, Reply, SmallHub, answer, problem
+from tests.client.small_hub import TOKEN, Reply, SmallHub, answer
+from tests.faults.queueing import AWAY, SARIF, enqueue, settings
 
-AWAY = "http://127.0.0.1:9"
-SARIF = '{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "t"}}, "results": []}]}'
 PROGRAMS = Path(__file__).parent
-
-
-@pytest.fixture
-def sarif(project: Path) -> Path:
-    path = project / "in.sarif"
-    path.write_text(SARIF)
-    return path
-
-
-@pytest.fixture
-def queue(home: Path) -> UploadQueue:
-    return UploadQueue(home)
-
-
-def enqueue(odavl: Odavl, address: str = AWAY, file: str = "in.sarif") -> None:
-    result = odavl(
-        "insight", "import", file, "--upload", ODAVL_CLOUD_API=address, ODAVL_API_KEY="odavl_wrong"
-    )
-    assert result.returncode in {3, 4}, result.stderr
-
-
-def settings(hub: SmallHub) -> dict[str, str]:
-    return {"ODAVL_CLOUD_API": hub.address, "ODAVL_API_KEY": TOKEN}
 
 
 def item(**changes: object) -> QueuedUpload:
@@ -349,66 +321,6 @@ def test_row_12_a_redirect_elsewhere_gets_neither_key_nor_payload(
         assert small_hub.runs == []
     finally:
         stranger.close()
-
-
-def _in(seconds: float) -> str:
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
-
-
-@pytest.mark.parametrize(
-    ("told", "least"),
-    [("2", 2), (600.0, None), ("soon", 0), ("-5", 0), (-9_999.0, 0)],
-    ids=["seconds", "date", "garbage", "negative", "past"],
-)
-def test_row_13_retry_after_is_obeyed_within_bounds(
-    odavl: Odavl, sarif: Path, small_hub: SmallHub, told: str | float, least: float | None
-) -> None:
-    enqueue(odavl, small_hub.address)
-    # A number is a date so many seconds from now, and not from when the tests were collected.
-    retry_after = told if isinstance(told, str) else _in(told)
-    small_hub.faults.append(problem(RateLimited(), Retry_After=retry_after))
-    before = time.monotonic()
-    result = odavl("sync", "process-queue", **settings(small_hub))
-    if least is None:  # further away than a command waits
-        assert (result.returncode, len(small_hub.runs)) == (3, 0)
-        again = odavl("sync", "process-queue", **settings(small_hub))
-        assert "asked to wait" in again.stderr
-        assert len(small_hub.uploads_seen()) == 1
-    else:
-        assert (result.returncode, len(small_hub.runs)) == (0, 1), result.stderr
-        assert least <= time.monotonic() - before <= 15
-
-
-@pytest.mark.parametrize("told", ["86400", "9" * 18, "9" * 400])
-def test_row_13_an_enormous_retry_after_is_left_for_later(
-    odavl: Odavl, sarif: Path, queue: UploadQueue, small_hub: SmallHub, told: str
-) -> None:
-    enqueue(odavl, small_hub.address)
-    small_hub.faults.append(problem(RateLimited(), Retry_After=told))
-    if len(told) > 18:
-        small_hub.faults.extend([problem(RateLimited(), Retry_After=told)] * 2)
-    before = time.monotonic()
-    assert odavl("sync", "process-queue", **settings(small_hub)).returncode == 3
-    assert time.monotonic() - before < 12
-    (kept,) = queue.content().items
-    limit = timestamp(datetime.now(UTC) + timedelta(days=1, minutes=1))
-    assert kept.nextAttemptAt is not None
-    assert kept.nextAttemptAt <= limit
-
-
-def test_row_13_a_spent_quota_holds_without_an_attempt(
-    odavl: Odavl, sarif: Path, queue: UploadQueue, small_hub: SmallHub
-) -> None:
-    enqueue(odavl, small_hub.address)
-    before = queue.content().items[0].attempts
-    small_hub.faults.append(problem(QuotaExceeded("100 of 100 calls.")))
-    assert odavl("sync", "process-queue", **settings(small_hub)).returncode == 4
-    (kept,) = queue.content().items
-    assert (kept.state, kept.attempts) == ("held", before)
-    assert "100 of 100 calls." in odavl("sync", "queue", **settings(small_hub)).stdout
-
-
-# ── 14: ten thousand ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.timeout(120)
