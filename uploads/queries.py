@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -14,7 +15,7 @@ from django.utils.dateparse import parse_datetime
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
-from odavl.wire.errors import NotFound, TransferExpired
+from odavl.wire.errors import Conflict, NotFound, TransferExpired
 from odavl.wire.moments import checked
 from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
@@ -40,6 +41,77 @@ def transfer_of(principal: Principal, product: str, upload_id: UUID) -> Transfer
     if transfer is None:
         raise NotFound("There is no such upload.")
     return transfer
+
+
+def check_open(state: str) -> None:
+    """Raises :class:`TransferExpired`, or :class:`Conflict` where it has been finalized."""
+    if state == TransferState.EXPIRED:
+        raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
+    if state != TransferState.OPEN:
+        raise Conflict("The transfer has been finalized.")
+
+
+class Place(NamedTuple):
+    """A chunk's place in a transfer."""
+
+    transfer_id: UUID
+    expires_at: datetime
+    """When the transfer does, unless more comes for it."""
+    sha256: str
+    size: int
+    """Of the uncompressed bytes, as the chunk's name."""
+    has_arrived: bool
+
+
+def place_of(
+    principal: Principal,
+    product: str,
+    upload_id: UUID,
+    *,
+    sha256: str | None = None,
+    position: int | None = None,
+) -> Place:
+    """The place of the chunk of that name, or at that position (counted from 0), while it is open.
+
+    Raises as :func:`transfer_of` and :func:`check_open` do, and :class:`NotFound` for a chunk that
+    was not announced.
+    """
+    project = principal.project
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PLACE,
+            {
+                "organization": principal.organization.pk,
+                "project": project.pk if project else None,
+                "product": product,
+                "transfer": upload_id,
+                "sha256": sha256,
+                "position": position,
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound("There is no such upload.")
+    state, *place = row
+    check_open(state)
+    found = Place._make(place)
+    if found.sha256 is None:
+        raise NotFound("The transfer has no such chunk.")
+    return found
+
+
+# One statement for transfer and chunk, written by hand: every chunk that arrives asks it.
+_PLACE = """
+SELECT transfer.state, transfer.id, transfer.expires_at,
+       chunk.sha256, chunk.size, chunk.stored_id IS NOT NULL
+FROM uploads_transfer AS transfer
+LEFT JOIN uploads_transferchunk AS chunk ON chunk.transfer_id = transfer.id
+    AND (chunk.sha256 = %(sha256)s OR chunk.position = %(position)s)
+WHERE transfer.organization_id = %(organization)s AND transfer.product = %(product)s
+  AND transfer.id = %(transfer)s
+  AND (%(project)s::uuid IS NULL OR transfer.project_id = %(project)s)
+LIMIT 1
+"""
 
 
 def sent_at(upload: Upload) -> datetime:

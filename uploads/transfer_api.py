@@ -15,6 +15,7 @@ from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
 from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of
 from accounts.permissions import ANY_KEY
+from accounts.principal import Principal
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import UploadAccepted, UploadStored
@@ -29,8 +30,7 @@ from odavl.wire.transfer import (
 from uploads import transfers
 from uploads.api import principal_for
 from uploads.assembly import finalize
-from uploads.models import Transfer
-from uploads.queries import transfer_of
+from uploads.queries import Place, place_of, transfer_of
 
 
 class InitView(APIView):
@@ -74,9 +74,9 @@ class ChunkView(APIView):
     )
     def put(self, request: Request, product: str, upload_id: UUID, sha256: str) -> Response:
         principal = principal_for(request, product, "write")
-        transfer = transfer_of(principal, product, upload_id)
+        place = place_of(principal, product, upload_id, sha256=sha256)
         body, compressed = chunk_body(request, largest=limits.CHUNK_SIZE)
-        return _stored(transfer, sha256, body, compressed=compressed)
+        return _stored(principal, place, body, compressed=compressed)
 
 
 class PlainChunkView(APIView):
@@ -92,9 +92,8 @@ class PlainChunkView(APIView):
     def post(self, request: Request, product: str) -> Response:
         principal = principal_for(request, product, "write")
         sent = read_body(request, _CHUNK, limit=limits.MAX_ENVELOPE_SIZE)
-        transfer = transfer_of(principal, product, _id_of(sent.upload_id))
-        name = transfers.chunk_at(transfer, sent.index)
-        return _stored(transfer, name, (decode_base64(sent.data),), compressed=sent.compressed)
+        place = place_of(principal, product, _id_of(sent.upload_id), position=sent.index)
+        return _stored(principal, place, (decode_base64(sent.data),), compressed=sent.compressed)
 
 
 class FinalizeView(APIView):
@@ -118,12 +117,13 @@ class FinalizeView(APIView):
 
 
 def _stored(
-    transfer: Transfer, sha256: str, body: Iterable[bytes], *, compressed: bool
+    principal: Principal, place: Place, body: Iterable[bytes], *, compressed: bool
 ) -> Response:
-    is_new, size = transfers.store_chunk(
-        transfer=transfer, sha256=sha256, body=body, compressed=compressed
+    is_new = transfers.store_chunk(
+        organization=principal.organization, place=place, body=body, compressed=compressed
     )
-    return Response(ChunkStored(sha256=sha256, size=size), status=201 if is_new else 200)
+    told = ChunkStored(sha256=place.sha256, size=place.size)
+    return Response(told, status=201 if is_new else 200)
 
 
 def _id_of(text: str) -> UUID:

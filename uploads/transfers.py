@@ -22,13 +22,10 @@ from accounts.principal import Principal
 from odavl.wire import limits
 from odavl.wire.encoding import sha256_hex
 from odavl.wire.errors import (
-    Conflict,
     FieldError,
     IdempotencyMismatch,
     InvalidPayload,
-    NotFound,
     PayloadTooLarge,
-    TransferExpired,
 )
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
@@ -36,7 +33,7 @@ from storage.arriving import Arriving
 from storage.models import StoredObject
 from storage.objects.interface import Staged
 from uploads.models import Transfer, TransferChunk, TransferState
-from uploads.queries import missing_chunks
+from uploads.queries import Place, check_open, missing_chunks
 from uploads.services import check_type, project_for
 
 LEASE = timedelta(hours=24)
@@ -95,60 +92,39 @@ def begin(
 
 
 def store_chunk(
-    *, transfer: Transfer, sha256: str, body: Iterable[bytes], compressed: bool
-) -> tuple[bool, int]:
-    """Keep one chunk of an open transfer; whether it is new, and its size.
+    *, organization: Organization, place: Place, body: Iterable[bytes], compressed: bool
+) -> bool:
+    """Keep one chunk of an open transfer; whether it is new.
 
-    ``body`` is what crossed the wire, in pieces: gzip where ``compressed``.
-
-    Raises :class:`NotFound` for one that was not announced, :class:`DigestMismatch` for other bytes
-    (then nothing is stored), :class:`MalformedGzip`, and what :func:`check_open` raises.
+    ``body`` is what crossed the wire, in pieces: gzip where ``compressed``. Raises
+    :class:`DigestMismatch` for other bytes than announced (then nothing is stored) and
+    :class:`MalformedGzip`.
     """
-    check_open(transfer)
-    place = TransferChunk.objects.belonging_to(transfer=transfer).filter(sha256=sha256).first()
-    if place is None:
-        raise NotFound("The transfer has no such chunk.")
-    arriving = Arriving(place.sha256, place.size)
-    pieces = arriving.joinable(body, compressed=compressed)
-    if place.stored_id is not None:
+    pieces = Arriving(place.sha256, place.size).joinable(body, compressed=compressed)
+    if place.has_arrived:
         deque(pieces, maxlen=0)
         is_new = False
     else:
         # Written before the transaction begins: nothing is locked while a client sends.
         with storage.stage(pieces, size=place.size) as staged:
-            is_new = _kept(transfer, place, staged)
-    _renew(transfer)
-    return is_new, place.size
+            is_new = _kept(organization, place, staged)
+    _renew(organization, place)
+    return is_new
 
 
 @transaction.atomic
-def _kept(transfer: Transfer, place: TransferChunk, staged: Staged | storage.Held) -> bool:
+def _kept(organization: Organization, place: Place, staged: Staged | storage.Held) -> bool:
     """Note the chunk wherever the transfer waits for it; whether it did."""
     stored = storage.keep_staged(
-        organization=transfer.organization, staged=staged, sha256=place.sha256, size=place.size
+        organization=organization, staged=staged, sha256=place.sha256, size=place.size
     )
-    waiting = TransferChunk.objects.belonging_to(transfer=transfer).filter(
-        sha256=place.sha256, size=place.size, stored=None
-    )
-    return waiting.update(stored=stored) > 0
-
-
-def chunk_at(transfer: Transfer, index: int) -> str:
-    """The name of the chunk at ``index``. Raises :class:`NotFound` beyond the last."""
-    place = TransferChunk.objects.belonging_to(transfer=transfer).filter(position=index).first()
-    if place is None:
-        check_open(transfer)
-        raise NotFound("The transfer has no chunk of that index.")
-    name: str = place.sha256
-    return name
-
-
-def check_open(transfer: Transfer) -> None:
-    """Raises :class:`TransferExpired`, or :class:`Conflict` where it has been finalized."""
-    if transfer.state == TransferState.EXPIRED:
-        raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
-    if transfer.state != TransferState.OPEN:
-        raise Conflict("The transfer has been finalized.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE uploads_transferchunk SET stored_id = %s"
+            " WHERE transfer_id = %s AND sha256 = %s AND size = %s AND stored_id IS NULL",
+            [stored.pk, place.transfer_id, place.sha256, place.size],
+        )
+        return bool(cursor.rowcount)
 
 
 @transaction.atomic
@@ -157,7 +133,7 @@ def drop(transfer: Transfer) -> None:
     locked = Transfer.across_organizations.select_for_update().get(pk=transfer.pk)
     if locked.state == TransferState.EXPIRED:
         return
-    check_open(locked)
+    check_open(locked.state)
     _end(locked.pk)
 
 
@@ -264,11 +240,11 @@ def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
     )
 
 
-def _renew(transfer: Transfer) -> None:
+def _renew(organization: Organization, place: Place) -> None:
     """Put the expiry off; about once a minute is enough, and spares a write for each chunk."""
     end = timezone.now() + LEASE
-    if transfer.expires_at >= end - _RENEW_EVERY:
+    if place.expires_at >= end - _RENEW_EVERY:
         return
-    Transfer.objects.for_organization(transfer.organization).filter(
-        pk=transfer.pk, state=TransferState.OPEN, expires_at__lt=end - _RENEW_EVERY
+    Transfer.objects.for_organization(organization).filter(
+        pk=place.transfer_id, state=TransferState.OPEN, expires_at__lt=end - _RENEW_EVERY
     ).update(expires_at=end)

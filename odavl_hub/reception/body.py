@@ -14,6 +14,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 READ_AHEAD = 384 * limits.KIBIBYTE
 """Bytes of a body that are there before it takes a thread: all that the client sends at once."""
+READ_AT_ONCE = limits.CHUNK_SIZE
+"""Bytes for which a thread goes to the loop once: a chunk of a transfer. Each going costs more than
+to take what came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class RequestBody:
         self._receive = receive
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
+        self._started = self._moved = self._loop.time()
+        self._timer: asyncio.TimerHandle
         self._pieces: deque[bytes] = deque()
         self._at = 0
         """How much of the first piece was given on."""
@@ -69,16 +73,34 @@ class RequestBody:
             raise
 
     async def _fill(self, size: int) -> None:
+        if self._held >= size or self._received == self._length:
+            return
+        self._moved = self._loop.time()
         try:
-            # One clock that is put off, not one for each message: a large body has many.
-            async with asyncio.timeout_at(self._next_deadline()) as clock:
-                while self._held < size and self._received < self._length:
-                    self._note(await self._receive())
-                    clock.reschedule(self._next_deadline())
+            async with asyncio.timeout(None) as clock:
+                self._watch(clock)
+                try:
+                    while self._held < size and self._received < self._length:
+                        self._note(await self._receive())
+                finally:
+                    self._timer.cancel()
         except TimeoutError as error:
             raise BodyTooSlow("The body comes too slowly.") from error
 
+    def _watch(self, clock: asyncio.Timeout) -> None:
+        """Let ``clock`` run out when the deadline is there, which moves while the body comes.
+
+        It is looked at when its time has come and not put off for each piece: a large body has
+        many, and a timer for each costs more than to take it.
+        """
+        deadline = self._deadline()
+        if deadline <= self._loop.time():
+            clock.reschedule(deadline)
+        else:
+            self._timer = self._loop.call_at(deadline, self._watch, clock)
+
     def _note(self, message: dict[str, Any]) -> None:
+        self._moved = self._loop.time()
         piece = message.get("body", b"")
         if piece:
             self._pieces.append(piece)
@@ -94,7 +116,7 @@ class RequestBody:
         parts = []
         while wanted:
             if not self._held:
-                self._wait_for(max(wanted, READ_AHEAD))
+                self._wait_for(max(wanted, READ_AT_ONCE))
             parts.append(self._next(wanted))
             wanted -= len(parts[-1])
         return b"".join(parts)
@@ -121,8 +143,8 @@ class RequestBody:
             self._at = 0
         return piece
 
-    def _next_deadline(self) -> float:
+    def _deadline(self) -> float:
         """On the loop's clock: when the next piece must be there."""
-        silence = self._loop.time() + self._patience.seconds
+        silence = self._moved + self._patience.seconds
         drip = self._started + self._patience.seconds + self._received / self._patience.rate
         return min(silence, drip)

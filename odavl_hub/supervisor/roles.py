@@ -21,8 +21,8 @@ from odavl_hub.celery import app
 
 _MOST_WEB_WORKERS = 2
 _KILL_SECONDS = 8
-_READ_BUFFER = 256 * KIBIBYTE
-"""Of each connection. Twice as much is a little faster and costs a process 30 MiB under uploads."""
+_READ_BUFFER = 512 * KIBIBYTE
+"""Of each connection. Twice as much is hardly faster and costs a process 15 MiB under uploads."""
 
 
 def preload() -> None:
