@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from accounts.authentication import named
 from accounts.models import ApiKey, AuditEvent, Membership, Organization, Project, User
 from accounts.principal import Principal
+from accounts.statements import Statement
 from odavl.wire.errors import NotFound, WrongScope
 
 
@@ -37,6 +38,21 @@ def project_of(
 def project_named(principal: Principal, id_or_slug: str | None) -> Project | None:
     """As :func:`project_of`; without a name the one that ``principal`` is held to, else None."""
     return project_of(principal, id_or_slug) if id_or_slug else principal.project
+
+
+_BY_SLUG = Statement(
+    "SELECT {columns} FROM accounts_project WHERE organization_id = %s AND slug = %s", Project
+)
+
+
+def project_by_slug(organization: Organization, slug: str) -> Project | None:
+    """What almost every upload asks; ``slug`` is one that :func:`slug_of` made."""
+    row = _BY_SLUG.first([organization.pk, slug])
+    if row is None:
+        return None
+    project: Project = row[0]
+    project.organization = organization
+    return project
 
 
 def api_keys_of(principal: Principal) -> QuerySet[ApiKey]:

@@ -16,6 +16,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts.models import Project
+from accounts.statements import Statement
 from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
 from insight.models import Issue, Run, RunState, Stream
@@ -33,19 +34,25 @@ from odavl.wire.limits import MAX_BRANCH_LENGTH
 from odavl.wire.problem import problem_of
 from uploads.models import Upload, UploadState
 
+Unresolved = dict[str, int]
+"""A stream's unresolved issues by severity, those outside of a run's scope too."""
 
-def receive_run(*, upload: Upload, branch: str | None) -> Run:
+
+def receive_run(*, upload: Upload, branch: str | None) -> tuple[Run, Unresolved | None]:
     """A run, not saved yet, next in its stream; the stream's row stays locked until the commit.
 
+    Also what the run before it left behind, where that is in; then every earlier one is, too, as
+    runs are taken in by their order. None does not say that one is not.
     Without a ``branch`` the run belongs to the project's default one.
     """
-    stream = _next_in_stream(upload.project, branch or upload.project.default_branch)
-    return Run(
+    stream, before = _next_in_stream(upload.project, branch or upload.project.default_branch)
+    run = Run(
         organization_id=upload.organization_id,
         stream=stream,
         upload=upload,
         sequence=stream.last_sequence,
     )
+    return run, before
 
 
 def is_next(run: Run) -> bool:
@@ -110,9 +117,16 @@ def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
     return (job.error or CANCELLED) if job else None
 
 
-def ingest(run: Run, document: Document, *, watch: Watch | None = None) -> None:
+def ingest(
+    run: Run,
+    document: Document,
+    *,
+    before: Unresolved | None = None,
+    watch: Watch | None = None,
+) -> None:
     """Take one run's findings into its stream, whose row the caller has locked.
 
+    ``before`` is what :func:`receive_run` found; without it the issues are counted in any case.
     Raises a :class:`RefusedError` for a document that does not fit, and what ``watch`` raises.
     """
     upload = run.upload
@@ -136,38 +150,48 @@ def ingest(run: Run, document: Document, *, watch: Watch | None = None) -> None:
             errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
         ) from error
     _describe(run, header)
-    _finish(run, scope, tally, difference)
+    unresolved = before if before is not None and not difference.is_any else _unresolved(run)
+    _finish(run, scope, tally, difference, unresolved)
 
 
-def _next_in_stream(project: Project, branch: str) -> Stream:
-    """The branch's stream with its row locked and one run more."""
+def _next_in_stream(project: Project, branch: str) -> tuple[Stream, Unresolved | None]:
+    """The branch's stream with its row locked and one run more; see :func:`receive_run`."""
     if len(branch) > MAX_BRANCH_LENGTH:
         raise InvalidPayload(
             f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
             errors=(FieldError("/git/branch", "too_long", "Too long."),),
         )
-    stream = _counted_up(project, visible(branch))
-    if stream is None:
+    found = _counted_up(project, visible(branch))
+    if found is None:
         # Two first uploads of a branch may race: the constraint decides, both count up the winner.
         new = Stream(
             organization_id=project.organization_id, project=project, branch=visible(branch)
         )
         Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
-        stream = _counted_up(project, visible(branch))
-        assert stream is not None  # noqa: S101 - streams are deleted only with their project, which we hold
+        found = _counted_up(project, visible(branch))
+        assert found is not None  # noqa: S101 - streams are deleted only with their project, which we hold
+    return found
+
+
+# Takes the lock, counts and reads. Where the lock was waited for, a run that was committed
+# meanwhile is not seen: that only makes the answer's last column NULL.
+_COUNT_UP = Statement(
+    "UPDATE insight_stream SET last_sequence = last_sequence + 1"
+    " WHERE project_id = %s AND branch = %s RETURNING {columns},"
+    " (SELECT open_by_severity FROM insight_run WHERE stream_id = insight_stream.id"
+    "  AND sequence = insight_stream.last_sequence - 1 AND state = 'completed')",
+    Stream,
+)
+
+
+def _counted_up(project: Project, branch: str) -> tuple[Stream, Unresolved | None] | None:
+    """None where there is no such stream yet."""
+    row = _COUNT_UP.first([project.pk, branch])
+    if row is None:
+        return None
+    stream, before = row
     stream.project = project
-    return stream
-
-
-def _counted_up(project: Project, branch: str) -> Stream | None:
-    # One statement takes the lock, counts and reads; None where there is no such stream yet.
-    rows = Stream.across_organizations.raw(
-        "UPDATE insight_stream SET last_sequence = last_sequence + 1"
-        " WHERE project_id = %s AND branch = %s RETURNING *",
-        [project.pk, branch],
-    )
-    found: list[Stream] = list(rows)
-    return found[0] if found else None
+    return stream, None if before is None else _UNRESOLVED.decode(before)
 
 
 def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
@@ -201,7 +225,9 @@ def _describe(run: Run, header: Header) -> None:
     run.metrics = msgspec.to_builtins(header.metrics)
 
 
-def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> None:
+def _finish(
+    run: Run, scope: Scope, tally: Tally, difference: Difference, unresolved: Unresolved
+) -> None:
     run.state = RunState.COMPLETED
     run.finished_at = timezone.now()
     run.detectors = msgspec.to_builtins(scope.detectors)
@@ -214,13 +240,12 @@ def _finish(run: Run, scope: Scope, tally: Tally, difference: Difference) -> Non
     run.reopened_count = difference.reopened
     run.unchanged_count = run.total - difference.new - difference.reopened
     run.by_severity = {name: tally.severities[name] for name in SEVERITIES}
-    run.open_by_severity = _unresolved(run)
-    run.open_total = sum(run.open_by_severity.values())
+    run.open_by_severity = unresolved
+    run.open_total = sum(unresolved.values())
     run.save()
 
 
-def _unresolved(run: Run) -> dict[str, int]:
-    """The stream's unresolved issues by severity, those outside of the run's scope too."""
+def _unresolved(run: Run) -> Unresolved:
     unresolved = Issue.objects.belonging_to(stream=run.stream).filter(resolved=None)
     counted = unresolved.filter(suppressed=False).order_by().values_list("severity")
     found = dict(counted.annotate(count=Count("pk")))
@@ -235,3 +260,6 @@ def _fail(run: Run, problem: dict[str, Any]) -> None:
     Upload.across_organizations.filter(pk=run.upload_id).update(
         state=UploadState.FAILED, problem=problem, finished_at=now
     )
+
+
+_UNRESOLVED = msgspec.json.Decoder(Unresolved)

@@ -38,14 +38,13 @@ class InsightHandler:
         if is_small or not branch:
             document = document_of(upload.type, content.pieces, content.size)
             branch = branch or document.header.git.branch
-        run = receive_run(upload=upload, branch=branch)
+        run, before = receive_run(upload=upload, branch=branch)
         upload.run_id = run.pk
         upload.url = run_address(run)
-        if document is not None and is_small and is_next(run):
-            ingest(run, document)
+        if document is not None and is_small and (before is not None or is_next(run)):
+            ingest(run, document, before=before)
             return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
         run.save()
-        upload.save(update_fields=["run_id", "url"])
         job = enqueue(
             organization=upload.organization,
             job_type=INGEST_JOB,

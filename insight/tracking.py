@@ -2,7 +2,8 @@
 
 Everything happens in one transaction that holds the stream's row. The findings' keys go into a
 temporary table by COPY; one hash join with the unresolved issues tells what differs; only that is
-read a second time and written:
+read a second time and written. The keys of a small run are first sent along with that join: mostly
+nothing differs, and no table is touched.
 
 * *fresh*    no issue has this identity: a new one, unless it turns out to be one of the next two
 * *reopened* a resolved issue has this identity
@@ -15,15 +16,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 from weakref import WeakSet
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from insight.copying import FIELD, copy_rows
+from insight.copying import FIELD, NULL, copy_rows
 from insight.models import Run
 from insight.payload import Document
 from insight.rows import (
@@ -39,6 +42,8 @@ from insight.rows import (
 )
 
 _FRESH, _CHANGED, _RENAMED, _REOPENED, _GONE = range(5)
+_FEW = 1_000
+"""Keys, or differences, that travel without a temporary table."""
 
 # One set of tables for each connection, emptied at each commit: creating them anew for every small
 # upload would churn the catalogue.
@@ -73,6 +78,8 @@ class Difference:
     new: int = 0
     fixed: int = 0
     reopened: int = 0
+    is_any: bool = True
+    """Whether any issue was written, if only its line."""
 
 
 class Tracker:
@@ -85,6 +92,8 @@ class Tracker:
         self._source = source
         self._starts = array("q")
         """The ordinal of each file's first finding."""
+        self._few: list[str] | None = None
+        """The rows for ``ingest_key``, as long as they are not in it."""
 
     def take_first(self) -> tuple[Tally, Difference]:
         """The first findings of a stream: every one is new, one COPY suffices."""
@@ -94,20 +103,24 @@ class Tracker:
         return tally, Difference(new=tally.findings - tally.suppressed)
 
     def take_keys(self) -> Tally:
-        """Copy the keys of all findings, to be followed by :meth:`take_difference`."""
+        """Take in the keys of all findings, to be followed by :meth:`take_difference`."""
         tally = Tally()
+        rows = self._key_rows(tally)
+        first = list(islice(rows, _FEW + 1))
+        if len(first) <= _FEW:
+            self._few = first
+            return tally
         with connection.cursor() as cursor:
             _prepare_tables(cursor)
-            copy_rows(cursor, "ingest_key", KEY_COLUMNS, self._key_rows(tally))
+            copy_rows(cursor, "ingest_key", KEY_COLUMNS, chain(first, rows))
         return tally
 
     def take_difference(self, reach: Reach) -> Difference:
         """Write what differs from the unresolved issues of the stream."""
         with connection.cursor() as cursor:
-            cursor.execute(_FIND_DIFFERENCE, self._parameters(reach))
-            if cursor.rowcount == 0:
-                return Difference()
-            kinds = self._kinds(cursor)
+            kinds = self._find_difference(cursor, self._parameters(reach))
+            if not kinds:
+                return Difference(is_any=False)
             if _FRESH in kinds:
                 cursor.execute(_FIND_REOPENED, self._parameters())
                 if _GONE in kinds:
@@ -118,6 +131,22 @@ class Tracker:
                 rows = self._differing_rows(_differing_ordinals(cursor))
                 copy_rows(cursor, "ingest_row", columns, rows)
             return self._write(cursor, kinds)
+
+    def _find_difference(self, cursor: CursorWrapper, parameters: dict[str, Any]) -> dict[int, int]:
+        """Fill ``ingest_difference``; how many there are of each kind."""
+        if self._few is not None:
+            sent = _as_arrays(self._few) | {"most": _FEW + 1}
+            cursor.execute(_FIRST_DIFFERENCES, parameters | sent)
+            found = cursor.fetchall()
+            if not found:
+                return {}
+            _prepare_tables(cursor)
+            copy_rows(cursor, "ingest_key", KEY_COLUMNS, self._few)
+            if len(found) <= _FEW:
+                copy_rows(cursor, "ingest_difference", _DIFFERENCE_COLUMNS, _as_rows(found))
+                return Counter(kind for *_, kind in found)
+        cursor.execute(_FIND_DIFFERENCE, parameters)
+        return self._kinds(cursor) if cursor.rowcount else {}
 
     def _write(self, cursor: CursorWrapper, kinds: dict[int, int]) -> Difference:
         new = fixed = reopened = 0
@@ -190,6 +219,18 @@ def _prepare_tables(cursor: CursorWrapper) -> None:
     transaction.on_commit(lambda: _prepared.add(session))
 
 
+def _as_arrays(rows: Iterable[str]) -> dict[str, Any]:
+    """Rows of :data:`KEY_COLUMNS` as PostgreSQL's arrays, by the names in :data:`_SENT_KEYS`."""
+    columns = zip(*(row.split(FIELD) for row in rows), strict=True)
+    arrays = [f"{{{','.join(column)}}}" for column in columns] or ["{}"] * 4
+    return dict(zip(("ordinals", "identities", "fingerprints", "contents"), arrays, strict=True))
+
+
+def _as_rows(found: Iterable[tuple[object, ...]]) -> Iterator[str]:
+    for values in found:
+        yield FIELD.join(NULL if value is None else str(value) for value in values)
+
+
 def _differing_ordinals(cursor: CursorWrapper) -> array[int]:
     cursor.execute(
         "SELECT ordinal FROM ingest_difference WHERE ordinal IS NOT NULL ORDER BY ordinal"
@@ -203,19 +244,27 @@ def _count(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) ->
     return count
 
 
-_FIND_DIFFERENCE = f"""
-INSERT INTO ingest_difference (ordinal, issue_id, fingerprint, kind)
+_DIFFERENCE_COLUMNS = "ordinal, issue_id, fingerprint, kind"
+_DIFFERENCE = f"""
 SELECT key.ordinal, issue.id, coalesce(key.fingerprint, issue.fingerprint),
        CASE WHEN issue.id IS NULL THEN {_FRESH} WHEN key.ordinal IS NULL THEN {_GONE}
             ELSE {_CHANGED} END
 FROM (SELECT id, identity, fingerprint, content, detector, path FROM insight_issue
       WHERE stream_id = %(stream)s AND resolved IS NULL) AS issue
-FULL JOIN ingest_key AS key ON key.identity = issue.identity
+FULL JOIN {{keys}} ON key.identity = issue.identity
 WHERE issue.id IS NULL
    OR (key.ordinal IS NOT NULL AND key.content <> issue.content)
    OR (key.ordinal IS NULL AND issue.detector = ANY(%(detectors)s)
        AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[])))
 """
+_FIND_DIFFERENCE = f"INSERT INTO ingest_difference ({_DIFFERENCE_COLUMNS})" + _DIFFERENCE.format(
+    keys="ingest_key AS key"
+)
+_SENT_KEYS = f"""
+    unnest(%(ordinals)s::int[], %(identities)s::uuid[], %(fingerprints)s::uuid[],
+           %(contents)s::int[]) AS key ({KEY_COLUMNS})"""
+# However few keys there are, any number of issues may be gone.
+_FIRST_DIFFERENCES = _DIFFERENCE.format(keys=_SENT_KEYS) + "LIMIT %(most)s"
 
 _FIND_REOPENED = f"""
 UPDATE ingest_difference AS difference SET kind = {_REOPENED}, issue_id = issue.id

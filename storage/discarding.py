@@ -15,17 +15,38 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, QuerySet
 
+from accounts.models import Organization
+from accounts.statements import Statement
 from storage.models import ObjectPart, StoredObject
 
+# Two statements: the second one sees what was discarded while the first one waited.
+_HOLD_CONTENT = Statement(
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0));"
+    " SELECT {columns} FROM storage_storedobject WHERE organization_id = %s AND sha256 = %s",
+    StoredObject,
+    without={"inline"},
+)
 
-def hold(organization_id: object, sha256: str) -> None:
-    """Keep the content from being discarded until the end of the transaction, if there is one."""
-    _hold(content_name(organization_id, sha256))
+
+def hold(organization: Organization, sha256: str) -> StoredObject | None:
+    """The content's record, kept from being discarded until the end of the transaction.
+
+    None where the content is not known; then it is held, too, for whoever keeps it now.
+    """
+    row = _HOLD_CONTENT.first([content_name(organization.pk, sha256), organization.pk, sha256])
+    if row is None:
+        return None
+    record: StoredObject = row[0]
+    record.organization = organization
+    return record
 
 
 def hold_key(key: str) -> None:
-    """As :func:`hold`, for an object whose key is not made of its content."""
-    _hold(key_name(key))
+    """Keep an object whose key is not made of its content from being discarded, as long."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [key_name(key)]
+        )
 
 
 def content_name(organization_id: object, sha256: str) -> str:
@@ -83,11 +104,6 @@ def _unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
 
 _OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's public name
 """An object's own parts go with it."""
-
-
-def _hold(name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [name])
 
 
 @contextmanager

@@ -108,19 +108,17 @@ def keep_staged(
 
 
 def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
-    known: QuerySet[StoredObject] = StoredObject.objects.for_organization(
-        record.organization
-    ).filter(sha256=record.sha256)
     # A transaction of its own where the caller has none: until its end nobody takes the bytes for
     # ones that nothing refers to.
     with transaction.atomic(savepoint=False):
-        discarding.hold(record.organization_id, record.sha256)
-        if (found := known.defer("inline").first()) is not None:
+        found = discarding.hold(record.organization, record.sha256)
+        if found is not None:
             return found if found.missing_since is None else _mended(found, record, lay_down)
         lay_down()
         # Two uploads of the same content may race; the unique constraint decides, both get its row.
         StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
-        kept: StoredObject = known.defer("inline").get()
+        kept = discarding.hold(record.organization, record.sha256)
+        assert kept is not None  # noqa: S101 - it is held, so nobody has discarded it
         return kept
 
 

@@ -14,7 +14,8 @@ class PayloadHandler(Protocol):
     def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
         """Take the payload in, or note a job that will; within the transaction of the receipt.
 
-        What is raised rolls everything back.
+        ``upload`` is saved afterwards, once: set its fields, and let new rows refer to it. What is
+        raised rolls everything back.
         """
 
 

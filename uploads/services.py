@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 
 from accounts.models import Project
@@ -55,10 +57,14 @@ def receive(
 
 
 def hand_over(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-    """Note a new ``upload`` and give it to its product, in the caller's transaction."""
-    upload.save(force_insert=True)
+    """Give a new ``upload`` to its product and note what became of it, in one transaction.
+
+    Its row comes last and so is written once: what the product writes may refer to it before it is
+    there, foreign keys are looked at when the caller commits.
+    """
     answer = handler_of(upload.product).receive(upload, content)
     _note(upload, answer)
+    upload.save(force_insert=True)
     return answer
 
 
@@ -90,10 +96,8 @@ def project_for(principal: Principal, metadata: UploadMetadata) -> Project:
 
 def _note(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
     if isinstance(answer, UploadAccepted):
-        upload.job_id = answer.job_id
-        upload.save(update_fields=["job_id"])
+        upload.job_id = UUID(answer.job_id)
         return
-    changed = Upload.objects.for_organization(upload.organization).filter(pk=upload.pk)
-    changed.update(
-        state=UploadState.COMPLETED, run_id=answer.run_id or answer.test_id, url=answer.url
-    )
+    upload.state, upload.url = UploadState.COMPLETED, answer.url
+    made = answer.run_id or answer.test_id
+    upload.run_id = UUID(made) if made else None

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from accounts.models import Project
 from accounts.principal import Principal
-from accounts.queries import project_of, projects_of
+from accounts.queries import project_by_slug, project_of, projects_of
 from accounts.services.audit import record
 from odavl.wire import limits
 from odavl.wire.account import ProjectChange
@@ -117,8 +117,8 @@ def _existing(principal: Principal, project_id: str) -> Project:
 
 def _by_name(principal: Principal, name: str) -> Project | None:
     """By slug first, else by a name that was changed later."""
-    rows = projects_of(principal)
-    return rows.filter(slug=slug_of(name)).first() or rows.filter(name=name).first()
+    found = project_by_slug(principal.organization, slug_of(name))
+    return found or projects_of(principal).filter(name=name).first()
 
 
 def _is_called(project: Project, name: str) -> bool:

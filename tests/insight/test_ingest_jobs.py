@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from insight import giving_up
 from insight.ingest import ingest_through
@@ -17,6 +17,7 @@ from jobs.models import Job, State
 from odavl.wire.errors import Conflict
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, send
+from tests.sessions import until_somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,6 +154,46 @@ def test_concurrent_first_uploads_of_a_branch_share_its_stream(alice: Person) ->
     assert answers == [201] * 6
     runs = Run.across_organizations.filter(stream__branch="fresh")
     assert sorted(runs.values_list("sequence", flat=True)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_that_waited_for_its_place_sees_the_one_that_came_first(alice: Person) -> None:
+    """What was committed while the stream's row was waited for counts, too."""
+    send(alice.api, document({"a.py": [finding("base")]}))
+    answers: list[object] = []
+
+    def second() -> None:
+        try:
+            answers.append(send(alice.api, document({"a.py": [finding("base")]})))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic():
+        first = send(alice.api, document(large("one")))
+        thread.start()
+        until_somebody_waits()
+    thread.join()
+    assert first.status_code == 202
+    run_jobs(alice.api, *answers)
+    assert counts(run(alice.api, 2)) == (3_001, 1, 0, 0)
+    assert counts(run(alice.api, 3)) == (0, 3_001, 0, 1)
+
+
+def test_a_run_behind_a_failed_one_counts_for_itself(api: Api) -> None:
+    send(api, document({"a.py": [finding("one")]}))
+    findings = large("two")
+    findings["a.py"][-1]["severity"] = "awful"
+    send(api, document(findings))
+    run_jobs(api, send(api, document({"a.py": [finding("one")]})))
+    assert (run(api, 2)["state"], counts(run(api, 3))) == ("failed", (0, 0, 1, 0))
+    assert run(api, 3)["openTotal"] == 1
+    answer = send(api, document({"a.py": [finding("one")]}))
+    assert (answer.status_code, run(api, 4)["openTotal"]) == (201, 1)
+    # The run before the next one has failed and is not waited for.
+    broken = send(api, document(findings))
+    assert running.run(broken.json()["jobId"])
+    answer = send(api, document({"a.py": [finding("one")]}))
+    assert (answer.status_code, run(api, 6)["openTotal"]) == (201, 1)
 
 
 def status(api: Api, answer: object) -> dict[str, object]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from insight import tracking
 from insight.models import Issue, PastInterval
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, run_of, scope, send, upload
@@ -192,6 +194,33 @@ def test_identities_made_to_collide_are_refused_not_a_fault(api: Api) -> None:
     assert send(api, document(findings)).status_code == 422
 
 
+def test_what_is_unresolved_is_told_after_every_run(api: Api) -> None:
+    def unresolved(run: dict[str, Any]) -> dict[str, int]:
+        assert run["openTotal"] == sum(run["openBySeverity"].values())
+        return {name: count for name, count in run["openBySeverity"].items() if count}
+
+    one = finding("one", severity="low")
+    assert unresolved(upload(api, {"a.py": [one, finding("two")]})) == {"low": 1, "medium": 1}
+    assert unresolved(upload(api, {"a.py": [one, finding("two")]})) == {"low": 1, "medium": 1}
+    # Neither new nor fixed, and yet another count.
+    worse = finding("one", severity="high")
+    assert unresolved(upload(api, {"a.py": [worse, finding("two")]})) == {"high": 1, "medium": 1}
+    nothing_there = scope("ruff", files=["b.py"])
+    assert unresolved(upload(api, {}, scope=nothing_there)) == {"high": 1, "medium": 1}
+    assert unresolved(upload(api, {})) == {}
+    assert unresolved(upload(api, {})) == {}
+
+
+def test_a_small_run_may_end_any_number_of_issues(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_FEW", 3)
+    upload(api, {"a.py": [finding(str(number)) for number in range(20)]})
+    run = upload(api, {"a.py": [finding("7"), finding("new")]})
+    assert counts(run) == (1, 19, 1, 0)
+    assert run["openTotal"] == 2
+
+
 def test_an_unchanged_run_costs_few_statements(api: Api) -> None:
     findings = {"a.py": [finding(str(number), line=number) for number in range(50)]}
     upload(api, findings)
@@ -199,10 +228,13 @@ def test_an_unchanged_run_costs_few_statements(api: Api) -> None:
     with CaptureQueriesContext(connection) as captured:
         answer = send(api, document(findings))
     assert answer.status_code == 201
-    written = [
-        query["sql"]
-        for query in captured
-        if query["sql"].startswith(("INSERT", "UPDATE")) and "ingest_" not in query["sql"]
-    ]
-    assert not [sql for sql in written if "insight_issue" in sql], written
-    assert len(captured) <= 25, "\n".join(query["sql"] for query in captured)
+    statements = [query["sql"] for query in captured]
+    written = [sql.split()[2] for sql in statements if sql.startswith("INSERT")]
+    assert sorted(written) == ['"insight_run"', '"uploads_upload"']
+    updated = [sql.split()[1] for sql in statements if sql.startswith("UPDATE")]
+    assert updated == ["insight_stream"]
+    # Touching a temporary table costs the commit more than all of this.
+    assert not [sql for sql in statements if "ingest_" in sql]
+    # The key, two for the transaction, the project, the content, the place in the stream, what
+    # differs, the run, the upload.
+    assert len(statements) == 9, "\n".join(statements)

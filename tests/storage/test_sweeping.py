@@ -22,13 +22,14 @@ from odavl.wire.encoding import gunzip, sha256_hex
 from odavl.wire.errors import BytesMissing
 from storage import keys, sweeping, verifying
 from storage.configuration import object_store
-from storage.discarding import discard
+from storage.discarding import alone, content_name, discard, hold
 from storage.files import Announced, announce, settle
 from storage.models import StoredFile, StoredObject, Walk
 from storage.objects.interface import PAGE_SIZE
 from storage.services import keep, pieces_of, read
 from tests.cast import Person
 from tests.object_servers import BUCKET
+from tests.sessions import until_somebody_waits
 from uploads.contents import content_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -158,6 +159,27 @@ def test_an_upload_under_way_keeps_its_bytes(
         assert sweep_all() == 0
         assert object_store().exists(written.key)
     assert gunzip(read(StoredObject.across_organizations.get())) == data
+
+
+def test_a_content_that_goes_while_it_is_waited_for_is_not_known(
+    alice: Person, settings: Any, tmp_path: Any
+) -> None:
+    settings.ODAVL_DATA = tmp_path
+    stored = kept(alice.organization, b"a few bytes")
+    found: list[StoredObject | None] = []
+
+    def take_up() -> None:
+        with transaction.atomic():
+            found.append(hold(alice.organization, stored.sha256))
+        connection.close()
+
+    thread = threading.Thread(target=take_up)
+    with alone(content_name(alice.organization.pk, stored.sha256)):
+        thread.start()
+        until_somebody_waits()
+        stored.delete()
+    thread.join()
+    assert found == [None]
 
 
 def test_an_upload_that_is_rolled_back_leaves_bytes_that_the_sweep_takes(
