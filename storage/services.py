@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts.models import Organization
 from odavl.wire.encoding import gunzip_pieces
@@ -116,10 +117,39 @@ def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObjec
             return found if found.missing_since is None else _mended(found, record, lay_down)
         lay_down()
         # Two uploads of the same content may race; the unique constraint decides, both get its row.
-        StoredObject.across_organizations.bulk_create([record], ignore_conflicts=True)
+        if _is_first(record):
+            return record
         kept = discarding.hold(record.organization, record.sha256)
         assert kept is not None  # noqa: S101 - it is held, so nobody has discarded it
         return kept
+
+
+def _is_first(record: StoredObject) -> bool:
+    """Insert the record, unless its organization has one of the same content."""
+    record.created_at = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            [
+                record.pk,
+                record.organization_id,
+                record.sha256,
+                record.size,
+                record.stored_size,
+                record.inline,
+                record.joinable,
+                record.created_at,
+            ],
+        )
+        return bool(cursor.rowcount)
+
+
+# As :mod:`accounts.statements`: built from the model it takes ten times as long.
+_INSERT = """
+INSERT INTO storage_storedobject
+    (id, organization_id, sha256, size, stored_size, inline, joinable, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (organization_id, sha256) DO NOTHING
+"""
 
 
 def _mended(lost: StoredObject, sent: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
