@@ -3,8 +3,10 @@
 from odavl_hub import env
 from odavl_hub.reception.body import Patience
 from odavl_hub.reception.desk import Desk
+from odavl_hub.reception.memory import keep_freed_memory
 from odavl_hub.wsgi import application as wsgi_application
 
+keep_freed_memory()
 application = Desk(
     wsgi_application,
     # Each thread may hold a database connection; requests beyond wait their turn.
