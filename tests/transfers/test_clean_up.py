@@ -115,7 +115,7 @@ def test_what_somebody_is_about_to_refer_to_stays(api: Api, alice: Person) -> No
 
     def keep() -> None:
         with transaction.atomic():
-            hold(alice.organization.pk, sha256_hex(CHUNKS[0]))
+            hold(alice.organization, sha256_hex(CHUNKS[0]))
             held.set()
             done.wait(30)
         connection.close()
