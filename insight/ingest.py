@@ -100,13 +100,22 @@ def _ingest_or_fail(run: Run, *, wanted: bool, watch: Watch) -> None:
         return
     try:
         with transaction.atomic(), opened_document(run.upload) as document:
-            ingest(run, document, watch=watch)
+            ingest(run, document, before=_left_behind(run), watch=watch)
     except RefusedError as error:
         _fail(run, msgspec.to_builtins(problem_of(error)))
     else:
         Upload.across_organizations.filter(pk=run.upload_id).update(
             state=UploadState.COMPLETED, finished_at=run.finished_at
         )
+
+
+def _left_behind(run: Run) -> Unresolved | None:
+    """By the run before ``run``, None where that is not in."""
+    before = Run.objects.belonging_to(stream=run.stream).filter(
+        sequence=run.sequence - 1, state=RunState.COMPLETED
+    )
+    left: Unresolved | None = before.values_list("open_by_severity", flat=True).first()
+    return left
 
 
 def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
@@ -126,7 +135,7 @@ def ingest(
 ) -> None:
     """Take one run's findings into its stream, whose row the caller has locked.
 
-    ``before`` is what :func:`receive_run` found; without it the issues are counted in any case.
+    ``before`` is what the run before it left behind; None has the issues counted in any case.
     Raises a :class:`RefusedError` for a document that does not fit, and what ``watch`` raises.
     """
     upload = run.upload
