@@ -124,7 +124,8 @@ class _Transfer:
         request = TransferRequest(
             type=self.shipment.type,
             size=self.division.size,
-            sha256=self.division.sha256,
+            # A queued one is announced as what it was queued as: the hub finds out if it is damaged.
+            sha256=self.shipment.payload.name(),
             chunks=self.chunks,
             file_name=self.shipment.metadata.file_name or "",
             metadata=self.shipment.metadata,
