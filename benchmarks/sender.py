@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from odavl.hub.uploader import Destination, upload
@@ -29,13 +29,9 @@ def main() -> None:
     is_findings = upload_type == "analysis-results"
     results = ANALYSIS_DECODER.decode(path.read_bytes()) if is_findings else None
     start = time.perf_counter()
-    with tempfile.NamedTemporaryFile() as file:
-        if results is not None:
-            # As `odavl insight` does it.
-            file.writelines(encoded_pieces(results))
-            file.flush()
-        payload = path if results is None else Path(file.name)
-        result = upload(destination, "insight", upload_type, payload, metadata=metadata, wait=False)
+    # As `odavl insight` does it.
+    payload = path if results is None else partial(encoded_pieces, results)
+    result = upload(destination, "insight", upload_type, payload, metadata=metadata, wait=False)
     seconds = time.perf_counter() - start
     told = {"seconds": seconds, "peak": _peak(), **result.document()}
     sys.stdout.write(json.dumps(told))

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from odavl.hub.payload import Pieces, opened
 from odavl.hub.queue import UploadQueue
 from odavl.hub.uploader import Destination, UploadResult, upload
 from odavl.wire.envelope import UploadMetadata, UploadOptions, UploadStatus
@@ -35,7 +39,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send(
-    hub: SmallHub | str, home: Path, payload: bytes | Path = SMALL, **settings: object
+    hub: SmallHub | str, home: Path, payload: bytes | Path | Pieces = SMALL, **settings: object
 ) -> UploadResult:
     address = hub if isinstance(hub, str) else hub.address
     token = settings.pop("token", TOKEN)
@@ -273,14 +277,46 @@ def test_ctrl_c_during_the_upload_queues(small_hub: SmallHub, home: Path) -> Non
     assert waiting(home) == ["queued"]
 
 
-def test_reading_and_queueing_of_a_large_file_can_be_followed(home: Path, tmp_path: Path) -> None:
+def test_queueing_of_a_large_file_can_be_followed(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "large.bin"
     file.write_bytes(b"x" * 6 * 1024**2)
     told: list[tuple[str, float]] = []
     result = send("http://127.0.0.1:9", home, file, on_progress=lambda *each: told.append(each))
     assert result.queued
-    assert list(dict.fromkeys(what for what, _ in told)) == ["reading", "compressing"]
+    assert list(dict.fromkeys(what for what, _ in told)) == ["compressing"]
     assert [share for what, share in told if what == "compressing"][-1] == 1
+
+
+@pytest.mark.parametrize("count", [1, 1_000, 7_000])
+def test_a_document_given_in_pieces_is_queued_whole(home: Path, count: int) -> None:
+    """Small or large: what had been made of it when the hub was found away is made again."""
+    piece = b"x" * 1_024
+
+    def document() -> Iterator[bytes]:
+        return (piece for _ in range(count))
+
+    result = send("http://127.0.0.1:9", home, document)
+    assert (result.state, result.queued) == ("queued", True)
+    queue = UploadQueue(home)
+    [item] = queue.content().items
+    assert item.size == count * len(piece)
+    assert gzip.decompress(queue.blob_path(item).read_bytes()) == piece * count
+
+
+def test_a_document_is_whole_however_often_it_was_begun() -> None:
+    made = []
+
+    def document() -> Iterator[bytes]:
+        made.append(1)
+        yield from (b"%09d" % number for number in range(1_000_000))
+
+    with opened(document, "analysis-results") as payload:
+        assert len(made) == 1
+        walk = payload.pieces()
+        assert next(walk) == b"000000000"
+        walk.close()
+        assert b"".join(payload.pieces()) == b"".join(document())
+        assert payload.name() == hashlib.sha256(b"".join(document())).hexdigest()
 
 
 @pytest.mark.parametrize("trouble", ["queue full", "no file", "fifo"])

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odavl.hub.cutting import cut
+from odavl.hub.cutting import chunks_of, cut
 from odavl.wire.analysis import AnalysisResults, Diagnostic
 
 LARGEST = 64 * 1024
@@ -76,7 +76,7 @@ def test_one_finding_more_costs_at_most_two_chunks(file: int, place: int, seed: 
     def insert(changed: Findings) -> None:
         changed[path].insert(place % (len(changed[path]) + 1), finding(random.Random(seed)))
 
-    assert len(WHOLE) > 150
+    assert len(WHOLE) > 100
     assert new_after(insert, DOCUMENT) <= 2
 
 
@@ -113,6 +113,38 @@ def test_the_cuts_do_not_depend_on_how_the_bytes_come() -> None:
 @given(st.binary(max_size=4_000), st.integers(min_value=8, max_value=500))
 def test_any_bytes_are_cut_whole(payload: bytes, largest: int) -> None:
     chunks(payload, piece=97, largest=largest)
+
+
+def test_no_chunk_is_small_and_none_too_large() -> None:
+    sizes = list(cut([encoded(DOCUMENT)], largest=LARGEST))
+    # The first has nothing before it, the last nothing behind it.
+    assert min(sizes[1:-1]) >= LARGEST // 4
+    assert LARGEST * 0.4 < sum(sizes) / len(sizes) < LARGEST * 0.65
+
+
+def test_changes_all_over_cost_about_a_chunk_each() -> None:
+    """In the mean; one that becomes a cut, or takes one away, changes a neighbour as well."""
+    source = random.Random(5)
+    paths = [path for path, found in DOCUMENT.items() for _ in found]
+    costs = []
+    for _ in range(60):
+        path = source.choice(paths)
+        more = finding(source)
+
+        def insert(changed: Findings, path: str = path, more: Diagnostic = more) -> None:
+            changed[path].insert(source.randrange(len(changed[path]) + 1), more)
+
+        costs.append(new_after(insert, DOCUMENT))
+    assert max(costs) <= 3
+    assert sum(costs) / len(costs) < 1.2
+
+
+def test_chunks_are_the_bytes_between_the_cuts() -> None:
+    payload = encoded(findings(3_000, seed=3))
+    pieces = [payload[at : at + 5_000] for at in range(0, len(payload), 5_000)]
+    found = [b"".join(chunk) for chunk in chunks_of(pieces, largest=LARGEST)]
+    assert [len(chunk) for chunk in found] == list(cut(pieces, largest=LARGEST))
+    assert b"".join(found) == payload
 
 
 def test_what_has_no_records_is_cut_at_fixed_places() -> None:

@@ -4,23 +4,22 @@ There is no state of our own to keep: the same announcement with the same ``Idem
 same transfer, and its answer tells what is missing. So a transfer that was interrupted anywhere, on
 either side, goes on by being begun again.
 
-The payload is streamed from where it lies, once to name its chunks and once more to send those that
-are missing. On a line that breaks before a chunk is through, what is missing is cut finer.
+The payload is read from where it lies, once to name its chunks (:mod:`odavl.hub.division`) and, for
+what is missing and was not packed by then, once more. On a line that breaks before a chunk is
+through, what is missing is cut finer.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
 
-from odavl.hub.cutting import cut
+from odavl.hub.cutting import parts
+from odavl.hub.division import Division, Pack, as_it_is, divided, joinable, name, named
 from odavl.hub.payload import ALREADY_COMPRESSED, GZIP
 from odavl.hub.progress import Meter, OnTransfer, Progress, followed
 from odavl.hub.retry import ONCE, RetryPolicy
@@ -28,13 +27,7 @@ from odavl.hub.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
 from odavl.wire import limits
 from odavl.wire.envelope import UploadOptions
-from odavl.wire.errors import (
-    NotFound,
-    PayloadTooLarge,
-    RenewableError,
-    TransientError,
-)
-from odavl.wire.joinable import is_worth_compressing, joinable_pieces
+from odavl.wire.errors import NotFound, RenewableError, TransientError
 from odavl.wire.transfer import Chunk, TransferEnd, TransferRequest, TransferStarted
 
 SMALLEST_CHUNK = 16 * limits.KIBIBYTE
@@ -50,7 +43,6 @@ _FINER = 8
 _AFRESH = 3
 """How often a transfer is begun again that the hub has dropped in the meantime."""
 
-_PIECE = 256 * limits.KIBIBYTE
 _STARTED = msgspec.json.Decoder(TransferStarted)
 
 
@@ -69,12 +61,27 @@ def transfer(
     :class:`TransientError` where the payload changes while it is read.
     """
     size = min(largest or options.chunk_size, options.chunk_size, LARGEST_CHUNK)
-    known = Meter(shipment.payload.size, on_progress, on_transfer)
-    return _Transfer(client, shipment, options, known, on_progress).run(size)
+    payload = shipment.payload
+    takes_gzip = GZIP in options.encodings and shipment.type not in ALREADY_COMPRESSED
+    pack = joinable if takes_gzip else as_it_is
+    reading = followed(payload.pieces(), "reading", payload.size, on_progress)
+    division = divided(reading, largest=size, pack=pack)
+    payload.sha256 = payload.sha256 or division.sha256
+    meter = Meter(division.size, on_progress, on_transfer)
+    return _Transfer(client, shipment, options, division, pack, meter).run()
 
 
 class _CutOff(Exception):
     """A chunk did not come through whole, however often it was sent."""
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """A chunk on its way. ``data`` is its content, or what ``encoding`` makes of it."""
+
+    chunk: Chunk
+    data: bytes
+    encoding: str = ""
 
 
 @dataclass
@@ -82,12 +89,15 @@ class _Transfer:
     client: HubClient
     shipment: Shipment
     options: UploadOptions
+    division: Division
+    pack: Pack
     meter: Meter
-    on_progress: Progress | None
-    chunks: list[Chunk] = field(default_factory=list)
 
-    def run(self, largest: int) -> Answer:
-        self.chunks = self._named(cut(self._followed("dividing"), largest=largest))
+    @property
+    def chunks(self) -> list[Chunk]:
+        return self.division.chunks
+
+    def run(self) -> Answer:
         begun = 0
         while True:
             try:
@@ -111,11 +121,11 @@ class _Transfer:
         return self.call("POST", "finalize", end)
 
     def _begun(self) -> TransferStarted:
-        payload = self.shipment.payload
         request = TransferRequest(
             type=self.shipment.type,
-            size=payload.size,
-            sha256=payload.sha256,
+            size=self.division.size,
+            # A queued one is announced as what it was queued as: the hub finds out if it is damaged.
+            sha256=self.shipment.payload.name(),
             chunks=self.chunks,
             file_name=self.shipment.metadata.file_name or "",
             metadata=self.shipment.metadata,
@@ -138,44 +148,33 @@ class _Transfer:
             return {"X-Organization-Id": self.shipment.organization_id}
         return {}
 
-    def bytes_of(self, wanted: set[str]) -> Iterator[tuple[Chunk, bytes]]:
-        """Each chunk of ``wanted`` with its bytes, once, in order; one is in memory at a time.
+    def parcels(self, wanted: set[str]) -> Iterator[_Parcel]:
+        """One for each chunk of ``wanted``; the bytes of one that is to be packed are in memory.
 
         Raises :class:`TransientError` where they are not the ones that were announced.
         """
         left = set(wanted)
-        for chunk, pieces in zip(self.chunks, self._divided(self.chunks), strict=False):
-            if chunk.sha256 in left:
-                data = b"".join(pieces)
-                if hashlib.sha256(data).hexdigest() != chunk.sha256:
-                    raise TransientError("The file changed while it was being sent.")
+        for chunk in self.chunks:
+            packed = self.division.packed.pop(chunk.sha256, None)
+            if packed is not None and chunk.sha256 in left:
                 left.remove(chunk.sha256)
-                yield chunk, data
+                yield _Parcel(chunk, packed, GZIP)
+        if left:
+            yield from self._read_again(left)
+
+    def _read_again(self, left: set[str]) -> Iterator[_Parcel]:
+        sizes = [chunk.size for chunk in self.chunks]
+        for chunk, part in zip(
+            self.chunks, parts(self.shipment.payload.pieces(), sizes), strict=True
+        ):
+            if chunk.sha256 not in left:
+                continue
+            if name(part) != chunk:
+                raise TransientError("The file changed while it was being sent.")
+            yield _Parcel(chunk, b"".join(part))
+            left.remove(chunk.sha256)
             if not left:
                 return
-        raise TransientError("The file became shorter while it was being sent.")
-
-    def _pieces(self) -> Iterator[bytes]:
-        return self.shipment.payload.pieces()
-
-    def _followed(self, what: str) -> Iterator[bytes]:
-        return followed(self._pieces(), what, self.shipment.payload.size, self.on_progress)
-
-    def _divided(self, chunks: Iterable[Chunk]) -> Iterator[Iterator[bytes]]:
-        return _divided(self._pieces(), (chunk.size for chunk in chunks))
-
-    def _named(self, sizes: Iterable[int]) -> list[Chunk]:
-        known = list(islice(sizes, limits.MAX_CHUNKS + 1))
-        if len(known) > limits.MAX_CHUNKS:
-            raise PayloadTooLarge(f"The payload makes more than {limits.MAX_CHUNKS} chunks.")
-        named = []
-        whole = self._followed("naming chunks")
-        for size, pieces in zip(known, _divided(whole, known), strict=False):
-            digest = hashlib.sha256()
-            for piece in pieces:
-                digest.update(piece)
-            named.append(Chunk(digest.hexdigest(), size))
-        return named
 
     def _cut_finer(self, cut_off: _CutOff) -> None:
         """Divide what is missing; raises the reason of ``cut_off`` where it is small enough."""
@@ -187,7 +186,8 @@ class _Transfer:
         sizes: list[int] = []
         for chunk in self.chunks:
             sizes += _even(chunk.size, finer) if chunk.sha256 in missing else [chunk.size]
-        self.chunks = self._named(sizes)
+        self.division.chunks = named(self.shipment.payload.pieces(), sizes)
+        self.division.packed.clear()
 
     def _size_of(self, names: set[str]) -> int:
         return sum(chunk.size for chunk in self.chunks if chunk.sha256 in names)
@@ -207,12 +207,11 @@ class _Sending:
     def send(self, missing: set[str]) -> None:
         """Send the chunks of these names; raises the first failure, once all threads are done."""
         try:
-            chunks = self._whole.bytes_of(missing)
+            parcels = self._whole.parcels(missing)
             # The slot first: a chunk that waited for one would be one more in memory.
-            while self._free() and (taken := next(chunks, None)) is not None:
+            while self._free() and (parcel := next(parcels, None)) is not None:
                 # As daemons they do not keep a command that was interrupted.
-                threading.Thread(target=self._work, args=(list(taken),), daemon=True).start()
-                del taken
+                threading.Thread(target=self._work, args=(parcel,), daemon=True).start()
             # One slot is ours by now; the others come free as their chunks are through.
             for _ in range(self._count - 1):
                 self._slots.acquire()
@@ -226,23 +225,23 @@ class _Sending:
         self._slots.acquire()
         return not self._failures
 
-    def _work(self, taken: list[Chunk | bytes]) -> None:
+    def _work(self, parcel: _Parcel) -> None:
         try:
-            self._put(taken)
+            self._put(parcel)
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
             self._failures.append(error)
             self._stopped.set()
         finally:
             self._slots.release()
 
-    def _put(self, taken: list[Any]) -> None:
-        """Send ``[chunk, bytes]``, out of which the bytes are taken: nobody else holds them."""
-        body, encoding = self._encoded(taken.pop())
-        (chunk,) = taken
-        body_size = body.seek(0, io.SEEK_END)
+    def _put(self, parcel: _Parcel) -> None:
+        chunk = parcel.chunk
+        if not parcel.encoding and (packed := self._whole.pack([parcel.data])) is not None:
+            parcel.data, parcel.encoding = packed, GZIP
+        body, body_size = _Stoppable(parcel.data, self._stopped), len(parcel.data)
         headers = {**self._whole.headers(), "Content-Type": "application/octet-stream"}
-        if encoding:
-            headers["Content-Encoding"] = encoding
+        if parcel.encoding:
+            headers["Content-Encoding"] = parcel.encoding
         call = Call(
             method="PUT",
             path=f"/upload/{self._whole.shipment.product}/{self._upload_id}/chunks/{chunk.sha256}",
@@ -273,18 +272,6 @@ class _Sending:
                 raise TransientError("The transfer has stopped.")
             attempt += 1
 
-    def _encoded(self, data: bytes) -> tuple[_Stoppable, str]:
-        """As it crosses the wire. What does not become smaller is sent as it is."""
-        shipment, options = self._whole.shipment, self._whole.options
-        if GZIP not in options.encodings or shipment.type in ALREADY_COMPRESSED:
-            return _Stoppable(data, self._stopped), ""
-        if not is_worth_compressing(data):
-            return _Stoppable(data, self._stopped), ""
-        # In the form that the hub keeps: it need not compress the chunk a second time.
-        with memoryview(data) as view:
-            parts = (view[at : at + _PIECE] for at in range(0, len(data), _PIECE))
-            return _Stoppable(b"".join(joinable_pieces(parts)), self._stopped), GZIP
-
 
 class _Stoppable(io.BytesIO):
     """A body that breaks off once the transfer has stopped."""
@@ -297,28 +284,6 @@ class _Stoppable(io.BytesIO):
         if self._stopped.is_set():
             raise TransientError("The transfer has stopped.")
         return super().read(size)
-
-
-def _divided(pieces: Iterator[bytes], sizes: Iterable[int]) -> Iterator[Iterator[bytes]]:
-    """The bytes of ``pieces`` in parts of ``sizes``; a part not read to its end is passed over."""
-    rest = b""
-
-    def part(size: int) -> Iterator[bytes]:
-        nonlocal rest
-        left = size
-        while left:
-            piece = rest or next(pieces, b"")
-            if not piece:
-                return
-            rest, piece = piece[left:], piece[:left]
-            left -= len(piece)
-            yield piece
-
-    for size in sizes:
-        current = part(size)
-        yield current
-        for _ in current:
-            pass
 
 
 def _even(size: int, largest: int) -> list[int]:

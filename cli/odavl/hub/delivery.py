@@ -11,7 +11,7 @@ from typing import IO, Literal
 import msgspec
 
 from odavl.hub.chunks import SMALLEST_CHUNK, transfer
-from odavl.hub.payload import GZIP, Payload, compressed, without_gzip
+from odavl.hub.payload import GZIP, Body, compressed, without_gzip
 from odavl.hub.progress import OnTransfer, Progress
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
@@ -81,7 +81,8 @@ def deliver(
     Raises what the hub tells, :class:`HubUnreachable` or :class:`NotTheHub`; when it raises
     nothing, the hub said that the payload is stored.
     """
-    if shipment.payload.size > options.chunk_size:
+    size = shipment.payload.size
+    if size is None or size > options.chunk_size:
         answer = transfer(
             client, shipment, options, on_progress=on_progress, on_transfer=on_transfer
         )
@@ -120,7 +121,7 @@ def _send_whole(
 def _send(
     client: HubClient,
     shipment: Shipment,
-    payload: Payload,
+    payload: Body,
     options: UploadOptions,
     on_progress: Progress | None,
 ) -> Answer:
@@ -167,25 +168,25 @@ def _call(
     )
 
 
-def _envelope(shipment: Shipment, payload: Payload) -> bytes:
+def _envelope(shipment: Shipment, payload: Body) -> bytes:
     return msgspec.json.encode(
         Envelope(
             type=shipment.type,
             data=b64encode(payload.read()).decode(),
             compressed=payload.encoding == GZIP,
             metadata=shipment.metadata,
-            sha256=payload.sha256,
+            sha256=payload.name(),
         )
     )
 
 
-def _raw_headers(shipment: Shipment, payload: Payload) -> dict[str, str]:
+def _raw_headers(shipment: Shipment, payload: Body) -> dict[str, str]:
     metadata = urlsafe_b64encode(msgspec.json.encode(shipment.metadata)).decode()
     headers = {
         "Content-Type": "application/octet-stream",
         "X-Odavl-Type": shipment.type,
         "X-Odavl-Metadata": metadata,
-        "X-Odavl-Sha256": payload.sha256,
+        "X-Odavl-Sha256": payload.name(),
     }
     if payload.encoding == GZIP:
         headers["Content-Encoding"] = GZIP

@@ -7,15 +7,16 @@ import io
 import os
 import stat
 import tempfile
-import zlib
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from odavl.hub.progress import Progress, followed
-from odavl.wire import limits
+from odavl.wire import deflate, limits
 from odavl.wire.errors import LocalStorageFailed, PayloadTooLarge, UsageError
 
 IN_MEMORY = 4 * limits.MEBIBYTE
@@ -23,23 +24,53 @@ IN_MEMORY = 4 * limits.MEBIBYTE
 
 GZIP = "gzip"
 IDENTITY = "identity"
-_PIECE = 256 * limits.KIBIBYTE
+PIECE = 64 * limits.KIBIBYTE
+"""Bytes that are read at once; more would be asked of the system, and given back, each time."""
+
 ALREADY_COMPRESSED = frozenset({"screenshot"})
 """Types whose payloads gzip does not make smaller."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payload:
-    """``body`` is a seekable file of ``body_size`` bytes as they cross the wire.
+Pieces = Callable[[], Iterable[bytes]]
+"""Gives a document in pieces, from its beginning and always the same, whenever it is called."""
 
-    ``size`` and ``sha256`` are those of the payload itself, before gzip.
+
+@dataclass(kw_only=True)
+class Payload(ABC):
+    """What is sent, before gzip.
+
+    ``size`` is None where nobody knows it before all of it is read. ``sha256`` is found when a
+    large one is read for the first time, which is when it is cut or compressed.
     """
 
+    size: int | None
+    sha256: str | None = None
+
+    @abstractmethod
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes, as often as asked; one walk at a time.
+
+        Raises :class:`LocalStorageFailed` where they cannot be read.
+        """
+
+    def name(self) -> str:
+        """The SHA-256, in hex. Raises as :meth:`pieces` does."""
+        if self.sha256 is None:
+            digest = hashlib.sha256()
+            for piece in self.pieces():
+                digest.update(piece)
+            self.sha256 = digest.hexdigest()
+        return self.sha256
+
+
+@dataclass(kw_only=True)
+class Body(Payload):
+    """One that lies in a seekable file, ``body``, whose ``body_size`` bytes can cross the wire."""
+
+    size: int
     body: IO[bytes]
     body_size: int
     encoding: str
-    size: int
-    sha256: str
 
     def read(self) -> bytes:
         """The body as it crosses the wire."""
@@ -47,133 +78,130 @@ class Payload:
         return self.body.read()
 
     def pieces(self) -> Iterator[bytes]:
-        """The payload itself, as often as asked; one walk at a time.
-
-        Raises :class:`LocalStorageFailed` where it cannot be read.
-        """
         try:
             if self.encoding == GZIP:
                 yield from _inflated(self.body)
             else:
                 yield from _pieces(self.body)
-        except (OSError, zlib.error) as error:
+        except (OSError, deflate.DeflateError) as error:
             raise LocalStorageFailed(f"The payload cannot be read: {error}.") from error
 
 
+@dataclass(kw_only=True)
+class _Document(Payload):
+    """One that is made anew for each walk: it is nowhere whole, and cut while it is encoded."""
+
+    make: Pieces
+    begun: Iterable[bytes] | None
+    """What the first walk takes: its beginning had to be looked at."""
+
+    def pieces(self) -> Iterator[bytes]:
+        pieces, self.begun = self.begun or self.make(), None
+        yield from pieces
+
+
 @contextmanager
-def opened(
-    source: bytes | Path, upload_type: str, on_progress: Progress | None = None
-) -> Iterator[Payload]:
+def opened(source: bytes | Path | Pieces, upload_type: str) -> Iterator[Payload]:
     """``source`` as a :class:`Payload`, closed afterwards: made ready where it is small.
 
     A large one is read from where it lies, as it will travel in chunks that are compressed one by
     one. Raises as :func:`prepared` does.
     """
+    if callable(source):
+        pieces = iter(source())
+        beginning = _beginning(pieces, limits.CHUNK_SIZE + 1)
+        if sum(map(len, beginning)) > limits.CHUNK_SIZE:
+            yield _Document(size=None, make=source, begun=chain(beginning, pieces))
+            return
+        source = b"".join(beginning)
     with _opened(source) as reading:
         size = reading.seek(0, os.SEEK_END)
         if size <= limits.CHUNK_SIZE:
             with prepared(source, upload_type) as small:
                 yield small
             return
-        try:
-            yield _measured(reading, size, on_progress)
-        except OSError as error:
-            raise LocalStorageFailed(f"The payload cannot be read: {error.strerror}.") from error
+        check_size(size)
+        yield Body(body=reading, body_size=size, encoding=IDENTITY, size=size)
 
 
 @contextmanager
 def compressed(
     payload: Payload, upload_type: str, on_progress: Progress | None = None
-) -> Iterator[Payload]:
+) -> Iterator[Body]:
     """``payload`` as one body on the wire takes it, and as it is kept."""
-    if payload.encoding == GZIP or upload_type in ALREADY_COMPRESSED:
+    if isinstance(payload, Body) and (
+        payload.encoding == GZIP or upload_type in ALREADY_COMPRESSED
+    ):
         yield payload
         return
-    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
-        try:
-            size, sha256 = _copy_encoded(payload.body, writing, GZIP, on_progress)
-        except OSError as error:
-            raise LocalStorageFailed(
-                f"The payload cannot be made ready: {error.strerror}."
-            ) from error
-        yield Payload(
-            body=writing, body_size=writing.tell(), encoding=GZIP, size=size, sha256=sha256
-        )
+    reading = followed(payload.pieces(), "compressing", payload.size, on_progress)
+    with _encoded(reading, GZIP) as body:
+        # Another name than this stays where the file has changed since it was read first.
+        payload.sha256 = payload.sha256 or body.sha256
+        yield body
 
 
 @contextmanager
-def prepared(source: bytes | Path, upload_type: str) -> Iterator[Payload]:
-    """``source`` as a :class:`Payload` that is wholly ready for the wire, closed afterwards.
+def prepared(source: bytes | Path, upload_type: str) -> Iterator[Body]:
+    """``source`` wholly ready for the wire, closed afterwards.
 
     Raises :class:`UsageError` where a path is no regular file, :class:`LocalStorageFailed` where it
     cannot be read, :class:`PayloadTooLarge` for more than a hub may take.
     """
     encoding = IDENTITY if upload_type in ALREADY_COMPRESSED else GZIP
-    with (
-        _opened(source) as reading,
-        tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing,
-    ):
-        try:
-            size, sha256 = _copy_encoded(reading, writing, encoding)
-        except OSError as error:
-            raise LocalStorageFailed(
-                f"The payload cannot be made ready: {error.strerror}."
-            ) from error
-        yield Payload(
-            body=writing, body_size=writing.tell(), encoding=encoding, size=size, sha256=sha256
-        )
+    with _opened(source) as reading, _encoded(_pieces(reading), encoding) as body:
+        yield body
 
 
 @contextmanager
-def without_gzip(payload: Payload) -> Iterator[Payload]:
+def without_gzip(payload: Payload) -> Iterator[Body]:
     """``payload`` inflated again where need be, for a hub that takes no gzip."""
-    if payload.encoding == IDENTITY:
+    if isinstance(payload, Body) and payload.encoding == IDENTITY:
         yield payload
         return
-    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
-        for piece in payload.pieces():
-            writing.write(piece)
-        yield replace(payload, body=writing, body_size=writing.tell(), encoding=IDENTITY)
+    with _encoded(payload.pieces(), IDENTITY) as body:
+        yield body
 
 
 def _inflated(body: IO[bytes]) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    inflater = deflate.inflater(deflate.GZIP)
     for block in _pieces(body):
         piece = block
         while piece:
-            yield inflater.decompress(piece, _PIECE)
+            yield inflater.decompress(piece, PIECE)
             piece = inflater.unconsumed_tail
     yield inflater.flush()
 
 
-def _measured(reading: IO[bytes], expected: int, on_progress: Progress | None) -> Payload:
-    digest = hashlib.sha256()
-    size = 0
-    for piece in followed(_pieces(reading), "reading", expected, on_progress):
-        size += len(piece)
-        _check_size(size)
-        digest.update(piece)
-    return Payload(
-        body=reading, body_size=size, encoding=IDENTITY, size=size, sha256=digest.hexdigest()
-    )
-
-
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Raises :class:`PayloadTooLarge` for more bytes than a hub may take."""
     if size > limits.MAX_INFLATED_SIZE:
         raise PayloadTooLarge(f"The payload is larger than {limits.MAX_INFLATED_SIZE} bytes.")
 
 
-def _copy_encoded(
-    reading: IO[bytes], writing: IO[bytes], encoding: str, on_progress: Progress | None = None
-) -> tuple[int, str]:
+@contextmanager
+def _encoded(pieces: Iterable[bytes], encoding: str) -> Iterator[Body]:
+    """``pieces`` as a body, in memory where it is small."""
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as writing:
+        try:
+            size, sha256 = _write_encoded(pieces, writing, encoding)
+        except OSError as error:
+            raise LocalStorageFailed(
+                f"The payload cannot be made ready: {error.strerror}."
+            ) from error
+        yield Body(
+            body=writing, body_size=writing.tell(), encoding=encoding, size=size, sha256=sha256
+        )
+
+
+def _write_encoded(pieces: Iterable[bytes], writing: IO[bytes], encoding: str) -> tuple[int, str]:
     """Size and SHA-256 (hex) of what was read."""
     digest = hashlib.sha256()
-    compressor = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    compressor = deflate.compressor(deflate.GZIP)
     size = 0
-    expected = reading.seek(0, os.SEEK_END)
-    for piece in followed(_pieces(reading), "compressing", expected, on_progress):
+    for piece in pieces:
         size += len(piece)
-        _check_size(size)
+        check_size(size)
         digest.update(piece)
         writing.write(compressor.compress(piece) if encoding == GZIP else piece)
     if encoding == GZIP:
@@ -181,9 +209,20 @@ def _copy_encoded(
     return size, digest.hexdigest()
 
 
+def _beginning(pieces: Iterable[bytes], size: int) -> list[bytes]:
+    """The first ``size`` bytes or some more, or all there are."""
+    found = []
+    for piece in pieces:
+        found.append(piece)
+        size -= len(piece)
+        if size <= 0:
+            break
+    return found
+
+
 def _pieces(reading: IO[bytes]) -> Iterator[bytes]:
     reading.seek(0)
-    while piece := reading.read(_PIECE):
+    while piece := reading.read(PIECE):
         yield piece
 
 

@@ -37,15 +37,18 @@ class TransferProgress(NamedTuple):
 
 
 def followed(
-    pieces: Iterable[bytes], what: str, total: int, on_progress: Progress | None
+    pieces: Iterable[bytes], what: str, total: int | None, on_progress: Progress | None
 ) -> Iterator[bytes]:
-    """``pieces``, of ``total`` bytes together; ``on_progress`` is told how many are through."""
+    """``pieces``, of ``total`` bytes together; ``on_progress`` is told how many are through.
+
+    Where nobody knows the total, the share stays 0 until the end.
+    """
     done = 0
     for piece in pieces:
         yield piece
         done += len(piece)
         if on_progress:
-            on_progress(what, done / max(total, 1))
+            on_progress(what, done / max(total, 1) if total is not None else 0.0)
 
 
 OnTransfer = Callable[[TransferProgress], None]

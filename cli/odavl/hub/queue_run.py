@@ -11,7 +11,7 @@ import msgspec
 
 from odavl.hub.delivery import deliver, upload_options
 from odavl.hub.due import is_put_off
-from odavl.hub.payload import Payload
+from odavl.hub.payload import Body, Payload
 from odavl.hub.private_files import open_private
 from odavl.hub.progress import Progress
 from odavl.hub.queue import QueuedUpload, UploadQueue, with_failure
@@ -107,7 +107,7 @@ class _Run:
         if body is None:
             raise RefusedError("The snapshot of the payload is gone.")
         with body:
-            payload = Payload(
+            payload = Body(
                 body=body,
                 body_size=item.bodySize,
                 encoding=item.encoding,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from odavl.hub.delivery import deliver, upload_options
-from odavl.hub.payload import Payload, compressed, opened
+from odavl.hub.payload import Body, Payload, Pieces, compressed, opened
 from odavl.hub.progress import OnTransfer, Progress
 from odavl.hub.queue import (
     QueuedUpload,
@@ -97,7 +97,7 @@ def upload(
     destination: Destination,
     product: Product,
     upload_type: str,
-    payload: bytes | Path,
+    payload: bytes | Path | Pieces,
     *,
     metadata: UploadMetadata,
     source: Path | None = None,
@@ -108,16 +108,18 @@ def upload(
 ) -> UploadResult:
     """Send ``payload``, and what is queued before it; what cannot be sent now is queued.
 
-    ``source`` is the file that a person knows the payload by. ``on_progress`` is told in words what
-    goes on, ``on_transfer`` in figures how far the chunks of a large payload are; both from the
-    threads that send, many times a second, and both should be back soon. Ctrl-C queues as well. A
-    payload that the hub refuses is not queued, except for a ``silent`` upload, whose refusal nobody
-    would see. Raises :class:`LocalStorageFailed` where it could neither be sent nor queued; a
-    ``silent`` upload raises nothing of the kind, as what it goes with must not fail.
+    A ``payload`` that can be called gives its pieces: it is called whenever they are needed, and
+    must give the same ones. ``source`` is the file that a person knows the payload by.
+    ``on_progress`` is told in words what goes on, ``on_transfer`` in figures how far the chunks of
+    a large payload are; both from the threads that send, many times a second, and both should be
+    back soon. Ctrl-C queues as well. A payload that the hub refuses is not queued, except for a
+    ``silent`` upload, whose refusal nobody would see. Raises :class:`LocalStorageFailed` where it
+    could neither be sent nor queued; a ``silent`` upload raises nothing of the kind, as what it
+    goes with must not fail.
     """
     shown = source or (payload if isinstance(payload, Path) else None)
     try:
-        with opened(payload, upload_type, on_progress) as ready:
+        with opened(payload, upload_type) as ready:
             shipment = _shipment(destination, product, upload_type, ready, metadata)
             try:
                 return _sent(
@@ -181,7 +183,7 @@ def put_off(
     Raises as :func:`upload` does.
     """
     try:
-        with opened(payload, upload_type, on_progress) as ready:
+        with opened(payload, upload_type) as ready:
             shipment = _shipment(destination, product, upload_type, ready, metadata)
             _queue(destination, shipment, error, payload, on_progress)
     except OdavlError as failure:
@@ -254,8 +256,8 @@ def _queue(
         queue.add(failed, snapshot.body)
 
 
-def _item(destination: Destination, shipment: Shipment, snapshot: Payload) -> QueuedUpload:
-    is_same = snapshot.sha256 == shipment.payload.sha256
+def _item(destination: Destination, shipment: Shipment, snapshot: Body) -> QueuedUpload:
+    is_same = snapshot.name() == shipment.payload.name()
     return QueuedUpload(
         id=new_item_id(),
         product=shipment.product,
@@ -268,6 +270,6 @@ def _item(destination: Destination, shipment: Shipment, snapshot: Payload) -> Qu
         encoding=snapshot.encoding,
         size=snapshot.size,
         bodySize=snapshot.body_size,
-        sha256=snapshot.sha256,
+        sha256=snapshot.name(),
         createdAt=timestamp(),
     )

@@ -14,6 +14,7 @@ Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 """Worst first."""
 
+_PIECE = 64 * limits.KIBIBYTE
 DetectorStatus = Literal["ran", "failed", "not-installed", "skipped"]
 Position = Annotated[int, Meta(ge=0, le=limits.MAX_LINE_NUMBER)]
 """A 1-based line or column; 0 where the detector names none."""
@@ -95,15 +96,20 @@ class AnalysisResults(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 def encoded_pieces(results: AnalysisResults) -> Iterator[bytes]:
-    """The JSON document of ``results``, file by file: a large one is nowhere whole in memory."""
+    """The JSON document of ``results``, some files at a time: a large one is nowhere whole."""
     frame = msgspec.json.encode(msgspec.structs.replace(results, diagnostics={}))
     head, found, rest = frame.partition(b'"diagnostics":{')
-    yield head + found
-    separator = b""
-    for path, diagnostics in results.diagnostics.items():
-        yield separator + msgspec.json.encode({path: diagnostics})[1:-1]
-        separator = b","
-    yield rest
+    parts = [head, found]
+    size = 0
+    for number, (path, diagnostics) in enumerate(results.diagnostics.items()):
+        encoded = msgspec.json.encode(diagnostics)
+        parts += (b"," if number else b"", msgspec.json.encode(path), b":", encoded)
+        size += len(encoded)
+        if size >= _PIECE:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    yield b"".join((*parts, rest))
 
 
 ANALYSIS_DECODER = msgspec.json.Decoder(AnalysisResults)

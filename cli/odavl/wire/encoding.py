@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from odavl.wire import limits
+from odavl.wire.deflate import GZIP, LEVEL, DeflateError, compressor, inflater
 from odavl.wire.errors import (
     FieldError,
     InvalidPayload,
@@ -25,7 +25,6 @@ from odavl.wire.errors import (
     PayloadTooLarge,
 )
 
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _STEP = 256 * limits.KIBIBYTE
 _PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
 _STEP_IN_PATH = re.compile(r"\.(?P<field>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
@@ -42,10 +41,10 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def gzip_compress(data: bytes, level: int = 1) -> bytes:
+def gzip_compress(data: bytes, level: int = LEVEL) -> bytes:
     """Gzip without a time stamp, so that equal data give equal bytes."""
-    compressor = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
-    return compressor.compress(data) + compressor.flush()
+    packer = compressor(GZIP, level)
+    return packer.compress(data) + packer.flush()
 
 
 def gunzip_pieces(
@@ -58,26 +57,26 @@ def gunzip_pieces(
     Raises :class:`MalformedGzip` for a truncated or damaged stream and for bytes after its end,
     :class:`PayloadTooLarge` once more than ``limit`` bytes come out.
     """
-    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    unpacker = inflater(GZIP)
     sources = iter((data,) if isinstance(data, bytes) else data)
     total = 0
     pending = b""
-    while not inflater.eof:
+    while not unpacker.eof:
         try:
-            piece = inflater.decompress(pending, _STEP)
-        except zlib.error as error:
+            piece = unpacker.decompress(pending, _STEP)
+        except DeflateError as error:
             raise MalformedGzip(f"The gzip stream is damaged: {error}.") from error
         total += len(piece)
         if total > limit:
             raise PayloadTooLarge(f"The data inflates to more than {limit} bytes.")
         if piece:
             yield piece
-        pending = inflater.unconsumed_tail
-        if not piece and not pending and not inflater.eof:
+        pending = unpacker.unconsumed_tail
+        if not piece and not pending and not unpacker.eof:
             pending = next(sources, b"")
             if not pending:
                 raise MalformedGzip("The gzip stream ends too early.")
-    if inflater.unused_data or any(sources):
+    if unpacker.unused_data or any(sources):
         raise MalformedGzip("There are bytes after the end of the gzip stream.")
 
 

@@ -10,10 +10,18 @@ got; what comes in another form, the hub compresses anew.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
+from odavl.wire.deflate import (
+    RAW,
+    SYNC_FLUSH,
+    Compressor,
+    DeflateError,
+    Inflater,
+    compressor,
+    crc32,
+    inflater,
+)
 from odavl.wire.errors import MalformedGzip, PayloadTooLarge
 from odavl.wire.limits import KIBIBYTE
 
@@ -28,24 +36,18 @@ _LARGEST_STORED = 65_535
 _PROBE_SIZE = 16 * KIBIBYTE
 _STEP = 256 * KIBIBYTE
 _WORTH_IT = 0.9
-_RAW = -zlib.MAX_WBITS
-
-
-class _Compressor(Protocol):
-    def compress(self, data: bytes | memoryview, /) -> bytes: ...
-
-    def flush(self, mode: int, /) -> bytes: ...
 
 
 def is_worth_compressing(data: bytes | memoryview) -> bool:
     """Whether gzip makes the beginning of ``data`` smaller by a tenth."""
     probe = data[:_PROBE_SIZE]
-    return len(zlib.compress(probe, 1)) < _WORTH_IT * len(probe)
+    trial = compressor(RAW)
+    return len(trial.compress(probe) + trial.flush()) < _WORTH_IT * len(probe)
 
 
-def trailer(crc32: int, size: int) -> bytes:
+def trailer(checksum: int, size: int) -> bytes:
     """What ends a member: CRC and size of the uncompressed bytes."""
-    return (crc32 & 0xFFFFFFFF).to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
+    return (checksum & 0xFFFFFFFF).to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def joinable_pieces(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
@@ -54,18 +56,17 @@ def joinable_pieces(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     What does not become smaller (archives, pictures) is framed as it is: compressing it would cost
     ten times as much as everything else that is done with it.
     """
-    compressor: _Compressor | None = None
-    crc32 = size = 0
+    packer: Compressor | None = None
+    checksum = size = 0
     yield HEADER
     for piece in pieces:
-        if compressor is None:
-            worth_it = is_worth_compressing(piece)
-            compressor = zlib.compressobj(1, zlib.DEFLATED, _RAW) if worth_it else _Stored()
-        crc32 = zlib.crc32(piece, crc32)
+        if packer is None:
+            packer = compressor(RAW) if is_worth_compressing(piece) else _Stored()
+        checksum = crc32(piece, checksum)
         size += len(piece)
-        yield compressor.compress(piece)
-    yield compressor.flush(zlib.Z_SYNC_FLUSH) if compressor else _EMPTY_BLOCK
-    yield LAST_BLOCK + trailer(crc32, size)
+        yield packer.compress(piece)
+    yield packer.flush(SYNC_FLUSH) if packer else _EMPTY_BLOCK
+    yield LAST_BLOCK + trailer(checksum, size)
 
 
 class _Stored:
@@ -79,7 +80,7 @@ class _Stored:
             parts += (b"\x00", size, (len(block) ^ 0xFFFF).to_bytes(2, "little"), block)
         return b"".join(parts)
 
-    def flush(self, _mode: int, /) -> bytes:
+    def flush(self, _mode: int = SYNC_FLUSH, /) -> bytes:
         return _EMPTY_BLOCK
 
 
@@ -98,34 +99,34 @@ def opened_joinable(body: bytes, *, limit: int) -> Iterator[bytes]:
     Raises :class:`MalformedGzip` where it cannot be put before others after all, at the latest
     behind the last piece; :class:`PayloadTooLarge` once more than ``limit`` bytes come out.
     """
-    inflater = zlib.decompressobj(_RAW)
-    crc32 = total = 0
+    unpacker = inflater(RAW)
+    checksum = total = 0
     pending: bytes | memoryview = memoryview(body)[len(HEADER) : -_END]
     try:
-        while not inflater.eof:
-            piece = inflater.decompress(pending, _STEP)
-            pending = inflater.unconsumed_tail
+        while not unpacker.eof:
+            piece = unpacker.decompress(pending, _STEP)
+            pending = unpacker.unconsumed_tail
             if not piece and not pending:
                 break
             total += len(piece)
             if total > limit:
                 raise PayloadTooLarge(f"The data inflates to more than {limit} bytes.")
-            crc32 = zlib.crc32(piece, crc32)
+            checksum = crc32(piece, checksum)
             yield piece
-        at_border = not inflater.eof and all(
-            _ends(inflater, rest) for rest in (LAST_BLOCK, _EMPTY_BLOCK + LAST_BLOCK)
+        at_border = not unpacker.eof and all(
+            _ends(unpacker, rest) for rest in (LAST_BLOCK, _EMPTY_BLOCK + LAST_BLOCK)
         )
-    except zlib.error as error:
+    except DeflateError as error:
         raise MalformedGzip(f"The gzip stream is damaged: {error}.") from error
-    if not at_border or body[-TRAILER_SIZE:] != trailer(crc32, total):
+    if not at_border or body[-TRAILER_SIZE:] != trailer(checksum, total):
         raise MalformedGzip("The gzip stream is damaged: its end does not fit.")
 
 
-def _ends(inflater: zlib._Decompress, rest: bytes) -> bool:
+def _ends(unpacker: Inflater, rest: bytes) -> bool:
     """Whether ``rest`` ends the stream here, without another byte coming out.
 
     Only between two blocks, and on a byte, both an empty last block does and one behind an empty
     block: in the middle of a block, the first bit of the two would have to mean the same.
     """
-    at_end = inflater.copy()
+    at_end = unpacker.copy()
     return at_end.decompress(rest) == b"" and at_end.eof and not at_end.unused_data

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +106,13 @@ def _uploaded(
     if (error := no_hub(session)) is not None:
         return UploadResult(state="held", error=error)
     metadata = _metadata(session, results)
-    with _payload(results) as payload, ProgressLine(shown=session.talks) as line:
+    with ProgressLine(shown=session.talks) as line:
         sent = upload(
             session.destination(),
             "insight",
             "analysis-results",
-            payload,
+            # Findings take enough memory without the document.
+            partial(encoded_pieces, results),
             metadata=metadata,
             source=export,
             wait=asked.wait,
@@ -130,20 +129,6 @@ def _uploaded(
             silent=True,
         )
     return sent
-
-
-@contextmanager
-def _payload(results: AnalysisResults) -> Iterator[Path]:
-    """The document in a file of its own; findings take enough memory without it."""
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="odavl-"))
-            file.writelines(encoded_pieces(results))
-            file.flush()
-        except OSError as error:
-            told = f"The results cannot be made ready: {error.strerror}."
-            raise LocalStorageFailed(told) from error
-        yield Path(file.name)
 
 
 def _metadata(session: Session, results: AnalysisResults) -> UploadMetadata:
