@@ -38,28 +38,55 @@ def run(table: Table, hub: RunningHub, corpus: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="odavl-bench-") as name:
         folder = Path(name)
         with bare_server(folder) as bare:
-            _raw_chunks(table, hub, bare)
+            _raw_chunks(table, hub, bare, folder)
             _client(table, hub, bare, corpus, folder)
         _file(table, hub, folder)
 
 
-def _raw_chunks(table: Table, hub: RunningHub, bare: str) -> None:
+def _raw_chunks(table: Table, hub: RunningHub, bare: str, folder: Path) -> None:
+    _warm(folder)
     ours: list[float] = []
-    reference = [_rate(bare, [_Sender("POST", "/", "", _bodies()) for _ in range(CLIENTS)])
-                 for _ in range(RUNS + 1)]  # fmt: skip
-    peaks = [peak_of_workers(hub, lambda: ours.append(_hub_rate(hub))) for _ in range(RUNS + 1)]
-    bare_rate = Figure(tuple(reference[1:]), "MiB/s")
-    table.add(
-        Row(
-            f"raw chunks, {CLIENTS} clients",
-            Figure(tuple(ours[1:]), "MiB/s"),
-            "≥ 0.5 × bare server",
-            0.5 * bare_rate.median,
-            bare_rate,
-            at_least=True,
-        )
-    )
+    writing: list[float] = []
+    keeping: list[float] = []
+    peaks: list[float] = []
+    # Side by side, so that what else the machine does falls on all of them.
+    for _ in range(RUNS + 1):
+        writing.append(_bare_rate(bare, "/", folder))
+        keeping.append(_bare_rate(bare, "/kept", folder))
+        peaks.append(peak_of_workers(hub, lambda: ours.append(_hub_rate(hub))))
+    rate = Figure(tuple(ours[1:]), "MiB/s")
+    for goal, share, reference in (
+        ("≥ 0.5 × bare server", 0.5, writing),
+        ("told, × one that hashes and syncs", 0, keeping),
+    ):
+        figure = Figure(tuple(reference[1:]), "MiB/s")
+        name = f"raw chunks, {CLIENTS} clients"
+        table.add(Row(name, rate, goal, share * figure.median, figure, at_least=True))
     table.add(Row("memory of a web process", Figure(tuple(peaks), "MiB"), "≤ 150 MiB", 150))
+
+
+def _warm(folder: Path) -> None:
+    """Have the page cache grow once to what is written below.
+
+    A virtual machine gets its memory when it first touches it, at several times the cost of a
+    write: whoever came first would pay for the others.
+    """
+    path = folder / "warm"
+    with path.open("wb") as file:
+        for _ in range(4 * 1024):
+            file.write(bytes(limits.MEBIBYTE))
+    path.unlink()
+
+
+def _bare_rate(bare: str, path: str, folder: Path) -> float:
+    rate = _rate(bare, [_Sender("POST", path, "", _bodies()) for _ in range(CLIENTS)])
+    for file in _bare_folder(folder).iterdir():
+        file.unlink()
+    return rate
+
+
+def _bare_folder(folder: Path) -> Path:
+    return folder / "bare"
 
 
 class _Sender:
@@ -222,7 +249,7 @@ def _sent(
 def bare_server(folder: Path) -> Iterator[str]:
     """The address of a server that only writes bodies."""
     port = free_port()
-    target = folder / "bare"
+    target = _bare_folder(folder)
     target.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bare_server", str(port)],
