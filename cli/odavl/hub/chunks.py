@@ -124,7 +124,8 @@ class _Transfer:
         request = TransferRequest(
             type=self.shipment.type,
             size=self.division.size,
-            sha256=self.division.sha256,
+            # What was queued is announced by that name: the hub finds out whether it is damaged.
+            sha256=self.shipment.payload.name(),
             chunks=self.chunks,
             file_name=self.shipment.metadata.file_name or "",
             metadata=self.shipment.metadata,

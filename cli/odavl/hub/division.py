@@ -26,6 +26,7 @@ Of findings, a hundred megabytes go into it. What has no room is read and packed
 """
 
 _THREADS = 3
+"""Two are busy in the mean; one more has something to do while they wait for the interpreter."""
 
 Pack = Callable[[list[bytes]], bytes | None]
 """Of a chunk, in pieces, what travels; None where that is the chunk as it is."""
