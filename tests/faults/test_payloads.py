@@ -52,7 +52,7 @@ def test_row_31_gzip_that_ends_too_early(hub: HubAtWork, cut: int) -> None:
     is_refused(hub.upload(packed, branch="main"), 400, 422)
 
 
-@pytest.mark.parametrize("junk", [b"x", b"\0" * 9, gzip.compress(b"{}")])
+@pytest.mark.parametrize("junk", [b"x", b"\0" * 9, gzip.compress(b"{}", mtime=0)])
 def test_row_31_gzip_with_junk_behind_it(hub: HubAtWork, junk: bytes) -> None:
     packed = gzip.compress(BODY) + junk
     is_refused(envelope(hub, packed, compressed=True), 400)

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from odavl.hub.payload import Pieces, opened
 from odavl.hub.queue import UploadQueue
+from odavl.hub.queue_run import process_queue
+from odavl.hub.transport import HubClient
 from odavl.hub.uploader import Destination, UploadResult, upload
 from odavl.wire.envelope import UploadMetadata, UploadOptions, UploadStatus
 from odavl.wire.errors import (
@@ -26,6 +29,7 @@ from odavl.wire.errors import (
     RateLimited,
     UsageError,
 )
+from odavl.wire.transfer import TransferRequest
 from tests.client.small_hub import TOKEN, SmallHub, cut, html, lose_answer, problem
 
 SMALL = b'{"diagnostics": {}}'
@@ -301,6 +305,28 @@ def test_a_document_given_in_pieces_is_queued_whole(home: Path, count: int) -> N
     [item] = queue.content().items
     assert item.size == count * len(piece)
     assert gzip.decompress(queue.blob_path(item).read_bytes()) == piece * count
+
+
+def test_a_snapshot_that_is_damaged_is_announced_as_what_it_was(
+    small_hub: SmallHub, home: Path, tmp_path: Path
+) -> None:
+    """So that the hub finds out; under its own name it would be taken for what was sent."""
+    file = tmp_path / "page.png"
+    file.write_bytes(os.urandom(6 * 1024**2))
+    destination = Destination(
+        address=small_hub.address, token=None, organization_id=None, home=home
+    )
+    upload(destination, "insight", "screenshot", file, metadata=METADATA)
+    queue = UploadQueue(home)
+    [item] = queue.content().items
+    with queue.blob_path(item).open("r+b") as blob:
+        blob.write(b"damaged")
+    small_hub.faults.append(problem(InvalidPayload("Enough seen.")))
+    with HubClient(small_hub.address, token=TOKEN) as client:
+        process_queue(queue, client, rounds=1)
+    [announced] = [each for each in small_hub.seen if each.path.endswith("/init")]
+    request = msgspec.json.decode(announced.body, type=TransferRequest)
+    assert request.sha256 == item.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_a_document_is_whole_however_often_it_was_begun() -> None:

@@ -124,7 +124,7 @@ class _Transfer:
         request = TransferRequest(
             type=self.shipment.type,
             size=self.division.size,
-            # A queued one is announced as what it was queued as: the hub finds out if it is damaged.
+            # What was queued is announced by that name: the hub finds out whether it is damaged.
             sha256=self.shipment.payload.name(),
             chunks=self.chunks,
             file_name=self.shipment.metadata.file_name or "",
