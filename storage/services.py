@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection, transaction
@@ -127,20 +128,18 @@ def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObjec
 def _is_first(record: StoredObject) -> bool:
     """Insert the record, unless its organization has one of the same content."""
     record.created_at = timezone.now()
+    values: list[Any] = [
+        record.pk,
+        record.organization_id,
+        record.sha256,
+        record.size,
+        record.stored_size,
+        record.inline,
+        record.joinable,
+        record.created_at,
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT,
-            [
-                record.pk,
-                record.organization_id,
-                record.sha256,
-                record.size,
-                record.stored_size,
-                record.inline,
-                record.joinable,
-                record.created_at,
-            ],
-        )
+        cursor.execute(_INSERT, values)
         return bool(cursor.rowcount)
 
 
