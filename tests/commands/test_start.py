@@ -20,7 +20,7 @@ from tests.client.fixtures import Odavl, command, command_environment, on_a_term
 HEAVY = {
     "asyncio", "cryptography", "dataclasses", "email", "hashlib", "httpx", "importlib.metadata",
     "json", "logging", "msgspec", "odavl.hub", "odavl.project", "pathlib", "rich", "socket", "ssl",
-    "subprocess", "tempfile", "tomllib", "urllib.parse", "zlib_ng",
+    "subprocess", "tempfile", "tomllib", "urllib.parse", "isal", "zlib_ng",
 }  # fmt: skip
 """What `--version` and `--help` must not import."""
 

@@ -7,11 +7,11 @@ import hashlib
 import random
 from collections.abc import Iterator
 from itertools import pairwise
+from threading import Lock
 
 import pytest
 
-from odavl.hub import division
-from odavl.hub.division import as_it_is, divided, joinable, name, named
+from odavl.hub.division import Division, as_it_is, divided, joinable, name, named
 from odavl.wire import limits
 from odavl.wire.errors import PayloadTooLarge
 from odavl.wire.joinable import looks_joinable
@@ -25,6 +25,10 @@ FINDINGS = (b'{"diagnostics":{"a.py":['
 
 def pieces_of(payload: bytes, size: int = 10_000) -> Iterator[bytes]:
     return (payload[at : at + size] for at in range(0, len(payload), size))
+
+
+def all_packed(found: Division) -> list[bytes | None]:
+    return [found.packed(chunk.sha256) for chunk in found.chunks]
 
 
 def chunks_in(payload: bytes, sizes: list[int]) -> list[bytes]:
@@ -42,7 +46,7 @@ def test_names_are_those_of_the_bytes(payload: bytes) -> None:
     names = [hashlib.sha256(content).hexdigest() for content in contents]
     assert [chunk.sha256 for chunk in found.chunks] == names
     for chunk, content in zip(found.chunks, contents, strict=True):
-        if (packed := found.packed.get(chunk.sha256)) is not None:
+        if (packed := found.packed(chunk.sha256)) is not None:
             assert looks_joinable(packed)
             assert gzip.decompress(packed) == content
 
@@ -50,14 +54,20 @@ def test_names_are_those_of_the_bytes(payload: bytes) -> None:
 def test_what_gzip_makes_smaller_is_ready_to_be_sent() -> None:
     found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
     assert len(found.chunks) > 10
-    assert found.packed.keys() == {chunk.sha256 for chunk in found.chunks}
-    assert not divided(pieces_of(FINDINGS), largest=LARGEST, pack=as_it_is).packed
-    assert not divided(pieces_of(NOISE), largest=LARGEST, pack=joinable).packed
+    assert all(all_packed(found))
+    assert not any(all_packed(divided(pieces_of(FINDINGS), largest=LARGEST, pack=as_it_is)))
+    assert not any(all_packed(divided(pieces_of(NOISE), largest=LARGEST, pack=joinable)))
+
+
+def test_what_is_packed_is_given_out_once() -> None:
+    found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
+    assert all(all_packed(found))
+    assert not any(all_packed(found))
 
 
 def test_no_more_is_packed_than_there_is_room_for() -> None:
     found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable, room=20_000)
-    sizes = [len(packed) for packed in found.packed.values()]
+    sizes = [len(packed) for packed in all_packed(found) if packed]
     # Those that are under way when the room is gone come on top.
     assert 20_000 <= sum(sizes) <= 20_000 + 5 * max(sizes)
     whole = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
@@ -96,25 +106,25 @@ def test_what_fails_in_a_thread_comes_out() -> None:
         divided(pieces_of(NOISE), largest=LARGEST, pack=broken)
 
 
-def test_a_payload_is_not_held_while_it_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_payload_is_not_held_while_it_is_divided() -> None:
     """Cutting must not run ahead of what follows it, be there borders or none."""
     ahead = most = 0
 
     def counted(payload: bytes) -> Iterator[bytes]:
         nonlocal ahead, most
         for piece in pieces_of(payload):
-            ahead += len(piece)
-            most = max(most, ahead)
+            with lock:
+                ahead += len(piece)
+                most = max(most, ahead)
             yield piece
 
-    def taken(pieces: list[bytes], _pack: object) -> tuple[object, None]:
+    def taken(pieces: list[bytes]) -> None:
         nonlocal ahead
-        chunk = name(pieces)
-        ahead -= chunk.size
-        return chunk, None
+        with lock:
+            ahead -= sum(map(len, pieces))
 
-    monkeypatch.setattr(division, "_ready", taken)
+    lock = Lock()
     for payload in (NOISE * 4, FINDINGS * 3):
         ahead = most = 0
-        divided(counted(payload), largest=LARGEST, pack=as_it_is)
+        divided(counted(payload), largest=LARGEST, pack=taken)
         assert most < 8 * LARGEST

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zlib_ng import zlib_ng
 
 from odavl.wire.deflate import GZIP, RAW, DeflateError, compressor, crc32, inflater
 from odavl.wire.encoding import gunzip, gzip_compress
@@ -65,6 +68,16 @@ def test_what_it_makes_zlib_reads(content, frame):
     assert zlib.decompress(body, frame) == content
     assert crc32(content) == zlib.crc32(content)
     assert crc32(content[9:], crc32(content[:9])) == zlib.crc32(content)
+
+
+def test_where_there_is_no_isa_l_zlib_ng_compresses(monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    spec = importlib.util.find_spec("odavl.wire.deflate")
+    alone = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(alone)
+    assert alone.compressobj is zlib_ng.compressobj
+    packer = alone.compressor(GZIP)
+    assert zlib.decompress(packer.compress(WORDS) + packer.flush(), GZIP) == WORDS
 
 
 def test_equal_contents_give_equal_bytes_and_few_of_them():

@@ -155,8 +155,8 @@ class _Transfer:
         """
         left = set(wanted)
         for chunk in self.chunks:
-            packed = self.division.packed.pop(chunk.sha256, None)
-            if packed is not None and chunk.sha256 in left:
+            packed = self.division.packed(chunk.sha256) if chunk.sha256 in left else None
+            if packed is not None:
                 left.remove(chunk.sha256)
                 yield _Parcel(chunk, packed, GZIP)
         if left:
@@ -187,7 +187,7 @@ class _Transfer:
         for chunk in self.chunks:
             sizes += _even(chunk.size, finer) if chunk.sha256 in missing else [chunk.size]
         self.division.chunks = named(self.shipment.payload.pieces(), sizes)
-        self.division.packed.clear()
+        self.division.packing.clear()
 
     def _size_of(self, names: set[str]) -> int:
         return sum(chunk.size for chunk in self.chunks if chunk.sha256 in names)

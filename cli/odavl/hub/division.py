@@ -1,7 +1,8 @@
 """A payload read once: cut, named, and as far as memory allows ready to be sent.
 
 Names and gzip are made in threads beside the one that reads and cuts, chunk by chunk as they come;
-both let go of the interpreter meanwhile.
+both let go of the interpreter meanwhile. The last chunks are packed while the hub is asked what it
+lacks.
 """
 
 from __future__ import annotations
@@ -34,15 +35,21 @@ Pack = Callable[[list[bytes]], bytes | None]
 
 @dataclass(kw_only=True)
 class Division:
-    """``sha256`` is that of the whole; ``packed`` holds chunks as they travel, by name."""
+    """``sha256`` is that of the whole."""
 
     chunks: list[Chunk] = field(default_factory=list)
     sha256: str = ""
-    packed: dict[str, bytes] = field(default_factory=dict)
+    packing: dict[str, Future[bytes | None]] = field(default_factory=dict)
+    """By name; some may still be under way."""
 
     @property
     def size(self) -> int:
         return sum(chunk.size for chunk in self.chunks)
+
+    def packed(self, name: str) -> bytes | None:
+        """What travels of that chunk, given out once; None where it must be read again."""
+        packing = self.packing.pop(name, None)
+        return packing.result() if packing else None
 
 
 def divided(pieces: Iterable[bytes], *, largest: int, pack: Pack, room: int = ROOM) -> Division:
@@ -52,27 +59,39 @@ def divided(pieces: Iterable[bytes], *, largest: int, pack: Pack, room: int = RO
     """
     division = Division()
     whole = hashlib.sha256()
-    working: deque[Future[tuple[Chunk, bytes | None]]] = deque()
+    working: deque[tuple[Future[Chunk], Future[bytes | None]]] = deque()
 
-    def take() -> None:
-        nonlocal room
-        chunk, packed = working.popleft().result()
+    def note() -> Future[bytes | None]:
+        naming, packing = working.popleft()
+        chunk = naming.result()
         division.chunks.append(chunk)
-        if packed is not None and chunk.sha256 not in division.packed:
-            division.packed[chunk.sha256] = packed
-            room -= len(packed)
+        return division.packing.setdefault(chunk.sha256, packing)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
         for chunk_pieces in chunks_of(_hashed(pieces, whole), largest=largest):
             if len(division.chunks) + len(working) == limits.MAX_CHUNKS:
                 raise PayloadTooLarge(f"The payload makes more than {limits.MAX_CHUNKS} chunks.")
-            working.append(pool.submit(_ready, chunk_pieces, pack if room > 0 else as_it_is))
+            naming: Future[Chunk] = Future()
+            packing = pool.submit(_ready, chunk_pieces, naming, pack if room > 0 else as_it_is)
+            working.append((naming, packing))
             if len(working) > _THREADS:
-                take()
+                room -= len(note().result() or b"")
         while working:
-            take()
+            note()
+    finally:
+        pool.shutdown(wait=False)
     division.sha256 = whole.hexdigest()
     return division
+
+
+def _ready(pieces: list[bytes], naming: Future[Chunk], pack: Pack) -> bytes | None:
+    try:
+        naming.set_result(name(pieces))
+    except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
+        naming.set_exception(error)
+        return None
+    return pack(pieces)
 
 
 def joinable(pieces: list[bytes]) -> bytes | None:
@@ -112,7 +131,3 @@ def name(pieces: Iterable[bytes]) -> Chunk:
         digest.update(piece)
         size += len(piece)
     return Chunk(digest.hexdigest(), size)
-
-
-def _ready(pieces: list[bytes], pack: Pack) -> tuple[Chunk, bytes | None]:
-    return name(pieces), pack(pieces)

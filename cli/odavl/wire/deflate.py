@@ -1,7 +1,7 @@
-"""Deflate (RFC 1951) as both sides of the wire have it: by zlib-ng, which is zlib, only faster.
+"""Deflate (RFC 1951) as both sides of the wire have it: zlib's streams, only faster.
 
-It takes and refuses the same streams as zlib does; why it, and why at this level, is told in
-``docs/decisions/0021-deflate.md``.
+zlib-ng inflates, because it takes and refuses what zlib does; ISA-L compresses, where there is a
+wheel of it. Why, and why at this level, is told in ``docs/decisions/0021-deflate.md``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from zlib_ng import zlib_ng
 from zlib_ng.zlib_ng import Z_SYNC_FLUSH as SYNC_FLUSH
 from zlib_ng.zlib_ng import crc32
 
+try:
+    from isal.isal_zlib import compressobj
+except ImportError:  # Windows on ARM
+    from zlib_ng.zlib_ng import compressobj  # type: ignore[assignment]  # the same but for its name
+
 __all__ = [
-    "GZIP", "LEVEL", "RAW", "SYNC_FLUSH", "Compressor", "DeflateError", "Inflater",
+    "GZIP", "RAW", "SYNC_FLUSH", "Compressor", "DeflateError", "Inflater",
     "compressor", "crc32", "inflater",
 ]  # fmt: skip
 
@@ -23,8 +28,8 @@ RAW: Final = -zlib_ng.MAX_WBITS
 GZIP: Final = 16 + zlib_ng.MAX_WBITS
 """The frame of RFC 1952, without a time stamp."""
 
-LEVEL: Final = 2
-"""Smaller than level 1 of zlib makes it, in less time; level 1 of zlib-ng makes it larger."""
+_LEVEL: Final = 2
+"""Of either: smaller than level 1 of zlib makes it, in less time."""
 
 if TYPE_CHECKING:
 
@@ -54,9 +59,9 @@ class Inflater(Protocol):
     def flush(self) -> bytes: ...
 
 
-def compressor(frame: int, level: int = LEVEL) -> Compressor:
+def compressor(frame: int) -> Compressor:
     """``frame`` is :data:`RAW` or :data:`GZIP`."""
-    return zlib_ng.compressobj(level, zlib_ng.DEFLATED, frame)
+    return compressobj(_LEVEL, zlib_ng.DEFLATED, frame)
 
 
 def inflater(frame: int) -> Inflater:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from odavl.wire import limits
-from odavl.wire.deflate import GZIP, LEVEL, DeflateError, compressor, inflater
+from odavl.wire.deflate import GZIP, DeflateError, compressor, inflater
 from odavl.wire.errors import (
     FieldError,
     InvalidPayload,
@@ -41,9 +41,9 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def gzip_compress(data: bytes, level: int = LEVEL) -> bytes:
+def gzip_compress(data: bytes) -> bytes:
     """Gzip without a time stamp, so that equal data give equal bytes."""
-    packer = compressor(GZIP, level)
+    packer = compressor(GZIP)
     return packer.compress(data) + packer.flush()
 
 
