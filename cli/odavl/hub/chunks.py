@@ -155,8 +155,8 @@ class _Transfer:
         """
         left = set(wanted)
         for chunk in self.chunks:
-            packed = self.division.packed(chunk.sha256) if chunk.sha256 in left else None
-            if packed is not None:
+            packed = self.division.packed(chunk.sha256)
+            if packed is not None and chunk.sha256 in left:
                 left.remove(chunk.sha256)
                 yield _Parcel(chunk, packed, GZIP)
         if left:

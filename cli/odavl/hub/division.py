@@ -20,10 +20,10 @@ from odavl.wire.errors import PayloadTooLarge
 from odavl.wire.joinable import is_worth_compressing, joinable_pieces
 from odavl.wire.transfer import Chunk
 
-ROOM = 16 * limits.MEBIBYTE
+ROOM = 8 * limits.MEBIBYTE
 """For chunks that are packed before the hub has said whether it lacks them.
 
-Of findings, a hundred megabytes go into it. What has no room is read and packed when it is sent.
+Of findings, fifty megabytes go into it. What has no room is read and packed when it is sent.
 """
 
 _THREADS = 3
