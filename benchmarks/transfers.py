@@ -188,7 +188,9 @@ def _client(table: Table, hub: RunningHub, bare: str, corpus: Path, folder: Path
 def _wait_until_taken_in(hub: RunningHub, upload_id: str) -> None:
     """The hub's job for one upload is no part of what the next one takes."""
     with hub.client() as client:
-        while client.get(f"/upload/insight/{upload_id}").json()["state"] != "completed":
+        while (status := client.get(f"/upload/insight/{upload_id}").json())["state"] != "completed":
+            if status["state"] == "failed":
+                raise SystemExit(f"the upload failed: {status['problem']}")
             time.sleep(0.1)
 
 
