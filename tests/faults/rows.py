@@ -70,6 +70,7 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    63: "the hub's secrets in the environment of what it starts",
 }
 
 MISSING: dict[int, Missing] = {
