@@ -63,9 +63,20 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """The entry point of the command ``odavl``."""
-    # A pipeline that is cancelled sends SIGTERM: what Ctrl-C would queue or end, it shall, too.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    _end_as_ctrl_c_does()
     sys.exit(run(sys.argv[1:]))
+
+
+def _end_as_ctrl_c_does() -> None:
+    """What Ctrl-C would queue or end, a cancelled pipeline and a closed terminal shall, too.
+
+    Whoever is started in the background or by ``nohup`` finds some of these signals ignored; that
+    holds for Ctrl-C and the terminal. SIGTERM is meant for us alone.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) == signal.SIG_DFL:
+        signal.signal(hang_up, signal.default_int_handler)
 
 
 def run(arguments: list[str]) -> int:
