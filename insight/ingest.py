@@ -30,7 +30,7 @@ from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
 from odavl.wire.encoding import visible
 from odavl.wire.envelope import detector_of_type
 from odavl.wire.errors import FieldError, InvalidPayload, RefusedError
-from odavl.wire.limits import MAX_BRANCH_LENGTH
+from odavl.wire.limits import MAX_BRANCH_LENGTH, MAX_UNREAD_FILES
 from odavl.wire.problem import problem_of
 from uploads.models import Upload, UploadState
 
@@ -216,6 +216,7 @@ def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
         scope = Scope(detectors=kept or [DetectorReport(name=named)], files=scope.files)
     for report in scope.detectors:
         report.findings = tally.detectors[report.name]
+        del report.unread_files[MAX_UNREAD_FILES:]
     files = None if scope.files is None else [clean_path(path) for path in scope.files]
     return Scope(detectors=scope.detectors, files=files)
 

@@ -71,6 +71,7 @@ ROWS: dict[int, str] = {
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
     63: "the hub's secrets in the environment of what it starts",
+    64: "a detector that hangs, dies or floods; files nobody can read; Ctrl-C and SIGTERM",
 }
 
 MISSING: dict[int, Missing] = {

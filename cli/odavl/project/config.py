@@ -3,7 +3,7 @@
 ::
 
     flags                                   --hub, --organization, --project, ...
-    ODAVL_CLOUD_API, ODAVL_API_KEY, ODAVL_ORGANIZATION_ID, ODAVL_PROJECT_ID, ODAVL_TIMEOUT
+    ODAVL_CLOUD_API, ODAVL_API_KEY, ODAVL_ORGANIZATION_ID, ODAVL_PROJECT_ID, ODAVL_TIMEOUT, ...
     .odavl/config.toml                      or [tool.odavl] in pyproject.toml
     ~/.odavl/config.toml                    ODAVL_HOME moves it
 """
@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "organization_id": "ODAVL_ORGANIZATION_ID",
     "project_id": "ODAVL_PROJECT_ID",
     "timeout": "ODAVL_TIMEOUT",
+    "detector_timeout": "ODAVL_DETECTOR_TIMEOUT",
 }
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -52,12 +53,14 @@ class Settings:
     exclude: tuple[str, ...] = ()
     timeout: int = 30
     """Seconds for one step of an exchange with the hub."""
+    detector_timeout: int = 600
+    """Seconds that one detector may take."""
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
 _TEXTS = ("cloud_api", "api_key", "organization_id", "project_id", "project", "fail_on")
 _LISTS = ("detectors", "exclude")
-LONGEST_TIMEOUT = 3600
+LONGEST_TIMEOUTS = {"timeout": 3600, "detector_timeout": 24 * 3600}
 _SENT_AS_HEADERS = ("api_key", "organization_id")
 _HEADER_TEXT = re.compile(r"[!-~]+")
 KEYS = tuple(item.name for item in fields(Settings) if item.name != "sources")
@@ -133,7 +136,8 @@ def _project_layers(root: Path, home: Path) -> list[tuple[str, Mapping[str, obje
 
 def _tool_table(pyproject: Path) -> Mapping[str, object] | None:
     try:
-        if b"odavl" not in pyproject.read_bytes():
+        # A FIFO of this name would have nobody who writes to it.
+        if not pyproject.is_file() or b"odavl" not in pyproject.read_bytes():
             return None
     except OSError:
         return None
@@ -149,6 +153,8 @@ def _tool_table(pyproject: Path) -> Mapping[str, object] | None:
 
 
 def _read_toml(path: Path) -> dict[str, object]:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file.")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_CONFIG + 1)
@@ -170,7 +176,7 @@ def _checked(key: str, value: object, origin: str) -> object:
         return _text_tuple(key, value, origin)
     if key in _TEXTS:
         return _text(key, value, origin)
-    if key == "timeout":
+    if key in LONGEST_TIMEOUTS:
         return _seconds(key, value, origin)
     if not isinstance(value, bool):
         raise _wrong(origin, key, f"must be true or false, not {_kind(value)}")
@@ -193,11 +199,12 @@ def _text(key: str, value: object, origin: str) -> str:
 
 def _seconds(key: str, value: object, origin: str) -> int:
     """A number, or from the environment the text of one."""
-    digits = len(str(LONGEST_TIMEOUT))
+    longest = LONGEST_TIMEOUTS[key]
+    digits = len(str(longest))
     if isinstance(value, str) and re.fullmatch(rf"[0-9]{{1,{digits}}}", value.strip()):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_TIMEOUT:
-        raise _wrong(origin, key, f"must be whole seconds, 1 to {LONGEST_TIMEOUT}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= longest:
+        raise _wrong(origin, key, f"must be whole seconds, 1 to {longest}")
     return value
 
 

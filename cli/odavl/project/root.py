@@ -52,6 +52,6 @@ def _is_root(folder: Path, home: Path) -> bool:
 def _has_settings(pyproject: Path) -> bool:
     # A cheap look before anything parses it: every folder upwards is asked.
     try:
-        return b"[tool.odavl" in pyproject.read_bytes()
+        return pyproject.is_file() and b"[tool.odavl" in pyproject.read_bytes()
     except OSError:
         return False

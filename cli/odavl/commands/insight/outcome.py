@@ -174,6 +174,8 @@ def _detector_document(report: DetectorReport) -> dict[str, Any]:
     """Every field, those at their default as well: the wire leaves them out."""
     values: dict[str, Any] = msgspec.structs.asdict(report)
     values["durationMs"] = values.pop("duration_ms")
+    values["unreadFiles"] = msgspec.to_builtins(values.pop("unread_files"))
+    values["unreadCount"] = values.pop("unread_count")
     return values
 
 
