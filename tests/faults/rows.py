@@ -70,6 +70,7 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    53: "a repository whose own settings name a hub",
 }
 
 MISSING: dict[int, Missing] = {
