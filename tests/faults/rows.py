@@ -71,6 +71,7 @@ ROWS: dict[int, str] = {
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
     53: "a repository whose own settings name a hub",
+    62: "brotli or gzip answers of a hostile hub",
 }
 
 MISSING: dict[int, Missing] = {
