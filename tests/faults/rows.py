@@ -72,6 +72,8 @@ ROWS: dict[int, str] = {
     52: "two versions of the hub during a deployment",
     63: "the hub's secrets in the environment of what it starts",
     64: "a detector that hangs, dies or floods; files nobody can read; Ctrl-C and SIGTERM",
+    53: "a repository whose own settings name a hub",
+    62: "brotli or gzip answers of a hostile hub",
 }
 
 MISSING: dict[int, Missing] = {
