@@ -2,6 +2,7 @@
 
 from odavl_hub import env
 from odavl_hub.reception.body import Patience
+from odavl_hub.reception.capacity import capacity
 from odavl_hub.reception.desk import Desk
 from odavl_hub.reception.memory import keep_freed_memory
 from odavl_hub.wsgi import application as wsgi_application
@@ -9,7 +10,6 @@ from odavl_hub.wsgi import application as wsgi_application
 keep_freed_memory()
 application = Desk(
     wsgi_application,
-    # Each thread may hold a database connection; requests beyond wait their turn.
-    threads=env.integer("WEB_THREADS", 4, at_least=1),
+    capacity=capacity(),
     patience=Patience(seconds=env.integer("WEB_PATIENCE", 20, at_least=1)),
 )

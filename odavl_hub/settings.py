@@ -236,8 +236,8 @@ STORAGE_GRACE_HOURS = env.integer("STORAGE_GRACE_HOURS", 24, at_least=2)
 STORAGE_CONTENT_TYPES = env.words("STORAGE_CONTENT_TYPES")
 """Content types of files beside those that storage.naming lists."""
 
-# A thread that streams events serves nobody else: the other half stays free.
-EVENT_STREAMS = env.integer("WEB_THREADS", 4, at_least=1) // 2
+# How many clients of one web process may follow a job by events at once; others poll.
+EVENT_STREAMS = 100
 
 # ── API ───────────────────────────────────────────────────────────────────────
 APPEND_SLASH = False

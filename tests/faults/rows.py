@@ -37,7 +37,7 @@ ROWS: dict[int, str] = {
     17: "the connection cut every 64 KiB",
     18: "the answer lost after the commit",
     19: "black hole, slow hub, proxy's HTML 502, a captive portal's 200",
-    20: "a head or a body that arrives slowly",
+    20: "a head or a body that arrives slowly; clients that ask for much and do not read",
     21: "wrong or missing Content-Length, chunked transfer",
     22: "certificate expired or for another name",
     23: "wrong chunk digest",
