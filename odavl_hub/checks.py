@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
 from accounts.permissions import HasScope, undeclared_methods
+from odavl_hub.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS
 
 
@@ -84,6 +85,48 @@ def public_url(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckM
             f"ALLOWED_HOSTS lacks {host}, the host of ODAVL_PUBLIC_URL.",
             hint="Add it, or every link that the hub gives out answers 400.",
             id="odavl_hub.W005",
+        )
+    ]
+
+
+@register(Tags.security)
+def trusted_proxies(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Who may say for whom they ask."""
+    del app_configs
+    wrong = misread(settings.TRUSTED_PROXIES)
+    if wrong:
+        return [
+            Error(
+                f"TRUSTED_PROXIES has {', '.join(map(repr, wrong))}.",
+                hint="Write networks with commas between, such as 10.0.0.0/8,fd00::/8; "
+                f"`{UNIX_SOCKET}` for a proxy that comes through a Unix socket.",
+                id="odavl_hub.E006",
+            )
+        ]
+    return [
+        CheckWarning(
+            f"TRUSTED_PROXIES trusts everybody: {word}.",
+            hint="Whoever is trusted chooses the address under which they are counted. "
+            "Name the proxies' own networks.",
+            id="odavl_hub.W007",
+        )
+        for word in settings.TRUSTED_PROXIES
+        if word.endswith("/0")
+    ]
+
+
+@register(Tags.security, deploy=True)
+def proxy_of_https(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The hub itself speaks plain HTTP: an address with HTTPS means a proxy."""
+    del app_configs
+    if not settings.PUBLIC_URL.startswith("https://") or settings.TRUSTED_PROXIES:
+        return []
+    return [
+        CheckWarning(
+            "ODAVL_PUBLIC_URL is HTTPS, and TRUSTED_PROXIES names no proxy.",
+            hint="Name the network of the reverse proxy, or all people behind it are counted as "
+            "one when somebody guesses passwords, and none of their requests counts as secure.",
+            id="odavl_hub.W008",
         )
     ]
 

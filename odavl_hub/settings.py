@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, SELF
@@ -30,12 +31,20 @@ SECRET_KEY = env.text("SECRET_KEY", INSECURE_SECRET_KEY)
 API_KEY_PEPPER = env.text("API_KEY_PEPPER", SECRET_KEY)
 """Keys the HMAC of API keys; changing it revokes them all."""
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 _HTTPS = PUBLIC_URL.startswith("https://")
+# Behind a proxy that is not named below, the hub itself only sees plain HTTP.
+CSRF_TRUSTED_ORIGINS = [
+    *env.words("CSRF_TRUSTED_ORIGINS"),
+    *(["https://" + urlsplit(PUBLIC_URL).netloc] if _HTTPS else []),
+]
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+"""Networks of reverse proxies, which may say for whom they ask; read by odavl_hub.proxies."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 31_536_000 if _HTTPS else 0)
 SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+# Only what trusted proxies sent gets this far.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -84,6 +93,7 @@ if find_spec("django_linear_migrations"):
     # For those who write migrations: two branches that both add one collide in a merge, not later.
     INSTALLED_APPS.append("django_linear_migrations")
 MIDDLEWARE = [
+    "odavl_hub.proxies.ClientAddressMiddleware",
     "odavl_hub.request_ids.RequestIdMiddleware",
     "odavl_hub.api_frame.ApiFrameMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -253,6 +263,8 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "odavl_hub.rendering.JsonNegotiation",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
+    # Whom a throttle counts: REMOTE_ADDR, which odavl_hub.proxies has settled.
+    "NUM_PROXIES": 0,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "ODAVL hub",

@@ -21,6 +21,8 @@ _WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 def environment_of(scope: dict[str, Any]) -> Environment:
     """All but ``wsgi.input``."""
     host, port = scope["server"]
+    # Who comes through a Unix socket has no address.
+    client = scope["client"] or ("",)
     found: Environment = {
         **_CONSTANT,
         "REQUEST_METHOD": scope["method"],
@@ -30,7 +32,7 @@ def environment_of(scope: dict[str, Any]) -> Environment:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": scope["client"][0],
+        "REMOTE_ADDR": client[0] or "",
         "wsgi.url_scheme": scope["scheme"],
     }
     for raw_name, raw_value in scope["headers"]:
