@@ -14,6 +14,7 @@ from django.http.request import validate_host
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
+from accounts.letters import are_sent
 from accounts.permissions import HasScope, undeclared_methods
 from odavl_hub.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS
@@ -129,6 +130,39 @@ def proxy_of_https(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
             id="odavl_hub.W008",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def letters(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Whether people who forgot their password can help themselves."""
+    del app_configs
+    found: list[CheckMessage] = []
+    if settings.EMAIL_BACKEND_ASKED_FOR.endswith("console.EmailBackend"):
+        found.append(
+            CheckWarning(
+                "EMAIL_BACKEND would print letters into the log, links that let somebody in "
+                "among them, and is not used.",
+                hint="Set EMAIL_HOST, or leave both away: `manage.py reset_link` prints links.",
+                id="odavl_hub.W009",
+            )
+        )
+    elif not are_sent():
+        found.append(
+            CheckWarning(
+                "No mail server is set, so people who forgot their password get no letter.",
+                hint="Set EMAIL_HOST, or print them links with `manage.py reset_link ADDRESS`.",
+                id="odavl_hub.W010",
+            )
+        )
+    if settings.SIGNUP_OPEN and not are_sent():
+        found.append(
+            CheckWarning(
+                "ODAVL_SIGNUP_OPEN has no effect: no mail server is set.",
+                hint="Set EMAIL_HOST: who makes an account confirms the address by a letter.",
+                id="odavl_hub.W011",
+            )
+        )
+    return found
 
 
 def api_views() -> Iterator[type[APIView]]:

@@ -202,14 +202,32 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_FORMS = {"change_password": "accounts.sign_in.ChangePasswordForm"}
 # Ours (accounts.guessing) hold at every door, do not shut people out, and say how long to wait.
 ACCOUNT_RATE_LIMITS = False
 SIGNUP_OPEN = env.boolean("ODAVL_SIGNUP_OPEN", default=False)
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+# Who makes an account shows that the mailbox is theirs. So the page says the same whether there is
+# an account already or not: only the letter tells.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if SIGNUP_OPEN else "none"
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_SSL = env.boolean("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", default=not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = 10
+_NO_LETTERS = "django.core.mail.backends.dummy.EmailBackend"
+EMAIL_BACKEND_ASKED_FOR = env.text(
+    "EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else _NO_LETTERS
+)
+# Letters hold links that let somebody in: they are sent, or not made, and never printed to a log.
+EMAIL_BACKEND = (
+    _NO_LETTERS
+    if EMAIL_BACKEND_ASKED_FOR.endswith("console.EmailBackend")
+    else EMAIL_BACKEND_ASKED_FOR
+)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "odavl@localhost")
 
 AUDIT_DAYS = env.integer("AUDIT_DAYS", 365, at_least=0)
