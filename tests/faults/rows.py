@@ -70,6 +70,7 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
 }
 
 MISSING: dict[int, Missing] = {
