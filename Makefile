@@ -10,7 +10,8 @@ BIN := .venv/bin
 CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts cli/odavl scripts manage.py
 # What `manage.py check` and its like need; nothing connects to a database there.
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
-	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true
+	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true \
+	TRUSTED_PROXIES=10.0.0.0/8 EMAIL_HOST=mail.example.com
 
 .PHONY: help run test check faults soak bench install frontend messages static format clean
 

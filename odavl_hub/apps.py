@@ -1,10 +1,11 @@
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 from odavl_hub import celery
 
-__all__ = ["HubConfig", "celery"]
+__all__ = ["HubConfig", "OperatorsConfig", "celery"]
 
 
 _HOURLY = timedelta(hours=1)
@@ -25,3 +26,7 @@ class HubConfig(AppConfig):
         register_periodic("accounts.forget_idempotency", forget_idempotency, every=_HOURLY)
         register_periodic("accounts.forget_audit", forget_audit, every=_HOURLY)
         register_periodic("accounts.forget_sessions", forget_sessions, every=_HOURLY)
+
+
+class OperatorsConfig(AdminConfig):
+    default_site = "odavl_hub.operators.OperatorsSite"

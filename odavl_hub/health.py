@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.counting import redis_py_url
 from odavl import __version__
 from odavl.wire.errors import OdavlError
 from odavl.wire.health import Check, Health, Readiness
@@ -101,15 +101,6 @@ def _redis() -> None:
         client.ping()
     finally:
         client.close()
-
-
-def redis_py_url(url: str) -> str:
-    """``url`` as redis-py reads it; Celery writes Unix sockets as ``redis+socket://``."""
-    parts = urlsplit(url)
-    if parts.scheme != "redis+socket":
-        return url
-    number = parse_qs(parts.query).get("virtual_host", ["0"])[0]
-    return f"unix://{parts.path}?db={number}"
 
 
 def _storage() -> None:

@@ -21,7 +21,8 @@ _WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 def environment_of(scope: dict[str, Any]) -> Environment:
     """All but ``wsgi.input``."""
     host, port = scope["server"]
-    client_host, client_port = scope["client"]
+    # Who comes through a Unix socket has neither.
+    client_host, client_port = scope["client"] or ("", "")
     found: Environment = {
         **_CONSTANT,
         "REQUEST_METHOD": scope["method"],
@@ -31,7 +32,7 @@ def environment_of(scope: dict[str, Any]) -> Environment:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": client_host,
+        "REMOTE_ADDR": client_host or "",
         "REMOTE_PORT": str(client_port),
         "wsgi.url_scheme": scope["scheme"],
     }

@@ -74,6 +74,7 @@ ROWS: dict[int, str] = {
     64: "a detector that hangs, dies or floods; files nobody can read; Ctrl-C and SIGTERM",
     53: "a repository whose own settings name a hub",
     62: "brotli or gzip answers of a hostile hub",
+    61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
 }
 
 MISSING: dict[int, Missing] = {

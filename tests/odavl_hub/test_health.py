@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
+from accounts.counting import redis_py_url
 from odavl import __version__
 from odavl.wire.api_keys import new_api_key
 from odavl_hub import health
@@ -57,7 +58,7 @@ def test_a_folder_that_cannot_be_written_degrades(anonymous: Api, settings, monk
 
 
 def test_a_migration_that_is_missing_makes_it_unready(anonymous: Api):
-    MigrationRecorder(connection).record_unapplied("accounts", "0002_cache_table")
+    MigrationRecorder(connection).record_unapplied("accounts", "0003_sign_in_place")
     answer = anonymous.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
@@ -107,4 +108,4 @@ def test_liveness_asks_nothing(db, django_assert_num_queries):
     ],
 )
 def test_celerys_spelling_of_a_socket_is_understood(celerys, ours):
-    assert health.redis_py_url(celerys) == ours
+    assert redis_py_url(celerys) == ours
