@@ -89,7 +89,7 @@ class JobsView(APIView):
             actions.act(job, wanted.action, by=principal)
             return 200, show.job_summary(job)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=principal.project)
 
     @documented(
         "Remove finished jobs", responses={200: wire.JobsCleared}, parameters=(_DAYS, _PROJECT)

@@ -69,14 +69,13 @@ class UploadUrlView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW_FILE)
+        file = _announced(principal, wanted)
 
         def make() -> tuple[int, wire.UploadUrl]:
-            file, signed = files.announce(
-                by=principal, file=_announced(principal, wanted), seconds=wanted.expires_in
-            )
-            return 201, show.upload_url(file, signed)
+            announced, signed = files.announce(by=principal, file=file, seconds=wanted.expires_in)
+            return 201, show.upload_url(announced, signed)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=file.project)
 
     @documented(
         "Tell whether a file has arrived; while it has not, give a new address",
@@ -199,14 +198,13 @@ class MultipartInitView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW_FILE)
+        file = _announced(principal, wanted)
 
         def make() -> tuple[int, wire.MultipartUpload]:
-            file = files.announce_in_parts(
-                by=principal, file=_announced(principal, wanted), seconds=wanted.expires_in
-            )
-            return 201, show.multipart(file)
+            announced = files.announce_in_parts(by=principal, file=file, seconds=wanted.expires_in)
+            return 201, show.multipart(announced)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=file.project)
 
 
 class MultipartPartView(APIView):

@@ -90,7 +90,7 @@ class RevisionsView(APIView):
             revision = services.commit(principal=principal, project=found, wanted=wanted)
             return 201, rendering.summary(found, revision)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=found)
 
 
 class RevisionView(APIView):
