@@ -81,7 +81,7 @@ class ProjectsView(APIView):
             )
             return 201, show.project_summary(project)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=principal.project)
 
 
 class ProjectView(APIView):
@@ -129,18 +129,24 @@ class ApiKeysView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW_KEY)
+        project = _project_for_key(principal, wanted.project_id)
 
         def make() -> tuple[int, wire.CreatedKey]:
             key, token = services.create_api_key(
                 by=principal,
                 name=wanted.name,
                 scopes=services.scopes_from(scopes=wanted.scopes, preset=wanted.preset),
-                project=_project_for_key(principal, wanted.project_id),
+                project=project,
                 expires_at=moment_of(wanted.expires_at),
             )
             return 201, show.created_key(key, token)
 
-        return respond_once(request, make, seal=CredentialSeal(request.headers["Authorization"]))
+        return respond_once(
+            request,
+            make,
+            project=project or principal.project,
+            seal=CredentialSeal(request.headers["Authorization"]),
+        )
 
 
 class ApiKeyView(APIView):

@@ -82,7 +82,7 @@ def _project_meant(request: Request, key: ApiKey) -> Project | None:
     if not project_id:
         return key.project
     if key.project is not None:
-        if project_id not in {str(key.project_id), key.project.slug}:
+        if not names(project_id, key.project):
             raise WrongScope("X-Project-Id names another project than the key's.")
         return key.project
     found: Project | None = (
@@ -100,6 +100,14 @@ def named(id_or_slug: str) -> Q:
     except ValueError:
         # No slug has a NUL, and PostgreSQL takes none in a question either.
         return Q(slug=id_or_slug.replace("\x00", ""))
+
+
+def names(id_or_slug: str, project: Project) -> bool:
+    """Whether that is the id or the slug of ``project``, as :func:`named` asks the database."""
+    try:
+        return uuid.UUID(id_or_slug) == project.pk
+    except ValueError:
+        return id_or_slug == project.slug
 
 
 def _note_use(key: ApiKey) -> None:

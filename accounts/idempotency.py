@@ -1,5 +1,9 @@
 """``Idempotency-Key``: the same request sent twice is done once and answered alike.
 
+A key means something within one project of an organization, the one that the request turns out to
+be about, whichever API key it came with: those rotate. What is about no project has the
+organization's own room for keys.
+
 The record of the answer is committed in the transaction that does the work. Hence an answer that
 is lost after the commit is given again, and a crash before it leaves the key free. Two at once are
 told apart by an advisory lock, which PostgreSQL drops with the transaction, however that ends.
@@ -14,11 +18,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from django.db import connection, transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import IdempotencyRecord
+from accounts.models import IdempotencyRecord, Project
 from accounts.principal import Principal, principal_of
 from odavl.wire import limits
 from odavl.wire.errors import FieldError, IdempotencyMismatch, InProgress, MalformedRequest
@@ -35,6 +40,27 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     replayed: bool
+
+
+class Kept(NamedTuple):
+    """The first request with a key, as its digest, and what was answered to it."""
+
+    digest: str
+    status: int
+    body: bytes
+
+
+class Memory(Protocol):
+    """Who remembers first requests for longer than a day: with what they made."""
+
+    def recall(self) -> Kept | None:
+        """The first request with the key in the project; None where there was none."""
+
+    def is_of_project(self, body: bytes) -> bool:
+        """Whether what ``body`` answers is the project's.
+
+        Asked of records of the version before this one, which noted no project.
+        """
 
 
 class Seal(Protocol):
@@ -71,12 +97,16 @@ def run_once(
     digest: str,
     make_answer: Callable[[], tuple[int, bytes]],
     *,
+    project: Project | None,
+    memory: Memory | None = None,
     seal: Seal | None = None,
 ) -> Answer:
-    """``make_answer()``, or what it answered the first time this ``key`` came.
+    """``make_answer()``, or what it answered the first time this ``key`` came for ``project``.
 
     ``make_answer`` returns status and JSON body; it runs inside a transaction of its own, which an
-    exception rolls back. Only 2xx answers are kept. Without a key nothing is kept.
+    exception rolls back. Only 2xx answers are kept. Without a key nothing is kept. ``project`` is
+    what the request is about, None where it is about the whole organization. ``memory`` knows
+    answers for longer than the records do.
 
     Raises :class:`InProgress` while the first request still runs and :class:`IdempotencyMismatch`
     where ``digest`` differs from the first one's.
@@ -84,18 +114,19 @@ def run_once(
     with transaction.atomic():
         if key is None:
             return Answer(*make_answer(), replayed=False)
-        if not _lock(principal, key):
+        if not _lock(principal, project, key):
             raise InProgress(
                 "The first request with this Idempotency-Key is still under way.",
                 retry_after=_RETRY_SECONDS,
             )
-        kept = _kept(principal, key, digest, seal)
+        kept = _kept(principal, project, key, memory)
         if kept is not None:
-            return kept
+            return _replayed(kept, digest, seal)
         status, body = make_answer()
         if status in _SUCCESS:
             IdempotencyRecord.objects.for_organization(principal.organization).create(
                 organization=principal.organization,
+                project=project,
                 key=key,
                 digest=digest,
                 status=status,
@@ -108,6 +139,7 @@ def respond_once(
     request: Request,
     make: Callable[[], tuple[int, Any]],
     *,
+    project: Project | None,
     seal: Seal | None = None,
 ) -> Response:
     """:func:`run_once` for a view: ``make`` returns the status and a wire struct."""
@@ -118,7 +150,7 @@ def respond_once(
 
     key = key_of(request)
     digest = digest_of(request) if key else ""
-    answer = run_once(principal_of(request), key, digest, make_answer, seal=seal)
+    answer = run_once(principal_of(request), key, digest, make_answer, project=project, seal=seal)
     headers = {REPLAYED_HEADER: "true"} if answer.replayed else None
     return Response(answer.body, status=answer.status, headers=headers)
 
@@ -129,24 +161,40 @@ def forget_records(*, older_than: datetime) -> int:
     return count
 
 
-def _lock(principal: Principal, key: str) -> bool:
+def _lock(principal: Principal, project: Project | None, key: str) -> bool:
+    room = project.pk if project else principal.organization.pk
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"idempotency:{principal.organization.pk}:{key}"],
+            [f"idempotency:{room}:{key}"],
         )
         (locked,) = cursor.fetchone()
     return bool(locked)
 
 
-def _kept(principal: Principal, key: str, digest: str, seal: Seal | None) -> Answer | None:
-    rows = IdempotencyRecord.objects.for_organization(principal.organization)
-    record = rows.filter(key=key).first()
-    if record is None:
-        return None
-    if record.digest != digest:
+def _kept(
+    principal: Principal, project: Project | None, key: str, memory: Memory | None
+) -> Kept | None:
+    rows = IdempotencyRecord.objects.for_organization(principal.organization).filter(key=key)
+    if project is None:
+        found = list(rows.filter(project=None))
+    elif memory is None:
+        found = list(rows.filter(project=project))
+    else:
+        found = [
+            record
+            for record in rows.filter(Q(project=project) | Q(project=None))
+            if record.project_id is not None or memory.is_of_project(bytes(record.body))
+        ]
+    for record in found:
+        return Kept(record.digest, record.status, bytes(record.body))
+    return memory.recall() if memory else None
+
+
+def _replayed(kept: Kept, digest: str, seal: Seal | None) -> Answer:
+    if kept.digest != digest:
         raise IdempotencyMismatch("This Idempotency-Key came first with another request.")
-    body = bytes(record.body)
+    body = kept.body
     if seal is not None:
         try:
             body = seal.open(body)
@@ -154,4 +202,4 @@ def _kept(principal: Principal, key: str, digest: str, seal: Seal | None) -> Ans
             raise IdempotencyMismatch(
                 "This Idempotency-Key came first with other credentials."
             ) from error
-    return Answer(record.status, body, replayed=True)
+    return Answer(kept.status, body, replayed=True)

@@ -205,6 +205,16 @@ class IdempotencyRecord(OrganizationScoped):
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="idempotency_records"
     )
+    project = models.ForeignKey(
+        # A record lives for a day: it is not worth a lock on projects, nor an index of its own.
+        Project,
+        on_delete=models.CASCADE,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    """What the request was about; None for the whole organization."""
     key = models.CharField(max_length=limits.MAX_IDEMPOTENCY_KEY_LENGTH)
     digest = models.CharField(max_length=64)
     """SHA-256 (hex) of method, path and body: the same key must mean the same request."""
@@ -214,7 +224,16 @@ class IdempotencyRecord(OrganizationScoped):
 
     class Meta(OrganizationScoped.Meta):
         constraints = [
-            models.UniqueConstraint(fields=["organization", "key"], name="idempotency_key_unique")
+            models.UniqueConstraint(
+                fields=["organization", "key"],
+                condition=models.Q(project=None),
+                name="idempotency_organization_key",
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "project", "key"],
+                condition=models.Q(project__isnull=False),
+                name="idempotency_project_key",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accounts.roles import scopes_of_role
-from odavl.wire.errors import MissingScope, NotAuthenticated
+from odavl.wire.errors import MissingScope, NotAuthenticated, WrongScope
 from odavl.wire.scopes import implied
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.http import HttpRequest
     from rest_framework.request import Request
 
@@ -60,6 +62,14 @@ class Principal:
         """Raise :class:`MissingScope` unless ``scope`` is granted."""
         if scope not in self.scopes:
             raise MissingScope(f"This needs the scope {scope}.")
+
+    def require_project(self, project_id: UUID | None) -> None:
+        """Raise :class:`WrongScope` where it is held to a project and that is another one.
+
+        None stands for what belongs to no project, hence to the whole organization.
+        """
+        if self.project is not None and self.project.pk != project_id:
+            raise WrongScope(f"The key is bound to the project {self.project.slug}.")
 
 
 def principal_of_key(key: ApiKey, project: Project | None) -> Principal:

@@ -7,32 +7,24 @@ import uuid
 from django.db.models import QuerySet
 
 from accounts.authentication import named
+from accounts.finding import found
 from accounts.models import ApiKey, AuditEvent, Membership, Organization, Project, User
 from accounts.principal import Principal
 from accounts.statements import Statement
-from odavl.wire.errors import NotFound, WrongScope
+from odavl.wire.errors import WrongScope
 
 
-def projects_of(principal: Principal, *, whole_organization: bool = False) -> QuerySet[Project]:
-    """The projects that ``principal`` sees: its own one, or its organization's.
-
-    ``whole_organization`` is for telling a foreign project from one that the key is not bound to.
-    """
+def projects_of(principal: Principal) -> QuerySet[Project]:
+    """The projects that ``principal`` sees: its own one, or its organization's."""
     rows: QuerySet[Project] = Project.objects.for_organization(principal.organization)
-    if principal.project is not None and not whole_organization:
+    if principal.project is not None:
         rows = rows.filter(pk=principal.project.pk)
     return rows.select_related("organization")
 
 
-def project_of(
-    principal: Principal, id_or_slug: str, *, among: QuerySet[Project] | None = None
-) -> Project:
+def project_of(principal: Principal, id_or_slug: str) -> Project:
     """One project; :class:`NotFound` for what is not there or not theirs to see."""
-    rows = projects_of(principal) if among is None else among
-    project = rows.filter(named(id_or_slug)).first()
-    if project is None:
-        raise NotFound("There is no such project.")
-    return project
+    return found(projects_of(principal).filter(named(id_or_slug)), "project")
 
 
 def project_named(principal: Principal, id_or_slug: str | None) -> Project | None:
@@ -65,10 +57,7 @@ def api_keys_of(principal: Principal) -> QuerySet[ApiKey]:
 
 def api_key_of(principal: Principal, key_id: uuid.UUID) -> ApiKey:
     """One key; :class:`NotFound` for a stranger's."""
-    key = api_keys_of(principal).filter(pk=key_id).first()
-    if key is None:
-        raise NotFound("There is no such API key.")
-    return key
+    return found(api_keys_of(principal).filter(pk=key_id), "API key")
 
 
 def audit_of(principal: Principal) -> QuerySet[AuditEvent]:

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from accounts.finding import found, no_such
 from accounts.models import Project
 from accounts.principal import Principal
 from autopilot.ledgers import LEDGER, shown_edit
 from autopilot.models import Cycle, DocumentType, Phase, RecipeTrust, SideDocument
 from odavl.wire import limits
 from odavl.wire.autopilot import ShownEdit
-from odavl.wire.errors import NotFound
 from storage import services as storage
 
 
@@ -45,10 +45,7 @@ def cycles_of(principal: Principal, project: Project | None = None) -> QuerySet[
 def cycle_of(principal: Principal, cycle_id: UUID) -> Cycle:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
     rows = cycles_of(principal).select_related("project", "organization", "upload__stored")
-    cycle = rows.defer("upload__stored__inline").filter(pk=cycle_id).first()
-    if cycle is None:
-        raise NotFound("There is no such run.")
-    return cycle
+    return found(rows.defer("upload__stored__inline").filter(pk=cycle_id), "run")
 
 
 def edits_of(cycle: Cycle) -> list[ShownEdit]:
@@ -96,8 +93,8 @@ def latest_documents(project: Project) -> list[SideDocument]:
 
 def latest_document(project: Project, document_type: str) -> SideDocument:
     """Raises :class:`NotFound` where the project has none of that type."""
-    found = (each for each in latest_documents(project) if each.type == document_type)
-    document = next(found, None) if document_type in DocumentType.values else None
+    of_type = (each for each in latest_documents(project) if each.type == document_type)
+    document = next(of_type, None) if document_type in DocumentType.values else None
     if document is None:
-        raise NotFound("There is no such document.")
+        raise no_such("document")
     return document

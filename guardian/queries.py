@@ -7,12 +7,12 @@ from uuid import UUID
 
 from django.db.models import Avg, Count, QuerySet, Sum
 
+from accounts.finding import found, no_such
 from accounts.models import Project
 from accounts.principal import Principal
 from guardian.models import PageTest, Report, Screenshot
 from guardian.results import RESULTS, shown_check
 from odavl.wire import limits
-from odavl.wire.errors import NotFound
 from odavl.wire.guardian import PageCheck
 from storage import services as storage
 
@@ -44,10 +44,7 @@ def page_tests_of(principal: Principal, project: Project | None = None) -> Query
 def page_test_of(principal: Principal, test_id: UUID) -> PageTest:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
     rows = page_tests_of(principal).select_related("project", "organization", "upload__stored")
-    test = rows.defer("upload__stored__inline").filter(pk=test_id).first()
-    if test is None:
-        raise NotFound("There is no such test.")
-    return test
+    return found(rows.defer("upload__stored__inline").filter(pk=test_id), "test")
 
 
 def checks_of(test: PageTest) -> list[PageCheck]:
@@ -87,10 +84,7 @@ def screenshots_of(principal: Principal, project: Project | None = None) -> Quer
 def screenshot_of(principal: Principal, screenshot_id: UUID) -> Screenshot:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
     rows = screenshots_of(principal).select_related("upload__stored")
-    screenshot = rows.defer("upload__stored__inline").filter(pk=screenshot_id).first()
-    if screenshot is None:
-        raise NotFound("There is no such screenshot.")
-    return screenshot
+    return found(rows.defer("upload__stored__inline").filter(pk=screenshot_id), "screenshot")
 
 
 def screenshots_of_test(test: PageTest) -> list[Screenshot]:
@@ -113,10 +107,10 @@ def reports_of_test(test: PageTest) -> list[Report]:
 
 def report_of(test: PageTest, report_type: str) -> Report:
     """Raises :class:`NotFound` where the test has none of that type."""
-    found = next((each for each in reports_of_test(test) if each.type == report_type), None)
-    if found is None:
-        raise NotFound("The test has no such report.")
-    return found
+    report = next((each for each in reports_of_test(test) if each.type == report_type), None)
+    if report is None:
+        raise no_such("report")
+    return report
 
 
 def missing_screenshots(test: PageTest, arrived: list[Screenshot]) -> list[str]:

@@ -24,7 +24,6 @@ from insight.models import Issue, Run, Stream
 from odavl.wire import insight as wire
 from odavl.wire import limits
 from odavl.wire.analysis import SEVERITIES
-from odavl.wire.errors import NotFound
 from storage.responses import stored_json
 
 _READ: dict[str, str] = {"GET": "insight:read"}
@@ -79,7 +78,7 @@ class RunView(APIView):
 
     @documented("Show one run", responses={200: wire.RunDetail})
     def get(self, request: Request, run_id: UUID) -> Response:
-        return Response(show.run_detail(_run(principal_of(request), run_id)))
+        return Response(show.run_detail(queries.run_of(principal_of(request), run_id)))
 
 
 class RunPayloadView(APIView):
@@ -89,7 +88,7 @@ class RunPayloadView(APIView):
 
     @documented("Download the document of a run", responses={200: dict})
     def get(self, request: Request, run_id: UUID) -> HttpResponseBase:
-        run = _run(principal_of(request), run_id)
+        run = queries.run_of(principal_of(request), run_id)
         return stored_json(request, run.upload.stored)
 
 
@@ -102,7 +101,7 @@ class RunIssuesView(APIView):
         parameters=PAGE,
     )
     def get(self, request: Request, run_id: UUID) -> Response:
-        run = _run(principal_of(request), run_id)
+        run = queries.run_of(principal_of(request), run_id)
         return _issue_page(request, run.stream, queries.issues_in(run), _BY_SEVERITY)
 
 
@@ -121,7 +120,7 @@ class RunDiffView(APIView):
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         principal = principal_of(request)
-        run = _run(principal, run_id)
+        run = queries.run_of(principal, run_id)
         base = _base(principal, run, request.query_params.get("against"))
         if base is None:
             diff_new, diff_fixed = queries.issues_in(run), queries.issues_in(run).none()
@@ -175,7 +174,7 @@ class IssueView(APIView):
 
     @documented("Show one issue and its life", responses={200: wire.IssueDetail})
     def get(self, request: Request, issue_id: int) -> Response:
-        issue = _issue(principal_of(request), issue_id)
+        issue = queries.issue_of(principal_of(request), issue_id)
         return Response(show.issue_detail(issue, queries.lives_of(issue)))
 
 
@@ -188,7 +187,7 @@ class IssueRunsView(APIView):
         parameters=PAGE,
     )
     def get(self, request: Request, issue_id: int) -> Response:
-        runs = queries.runs_with(_issue(principal_of(request), issue_id))
+        runs = queries.runs_with(queries.issue_of(principal_of(request), issue_id))
         return paginate(
             request,
             runs.select_related("stream__project__organization"),
@@ -211,30 +210,13 @@ def _runs(principal: Principal) -> QuerySet[Run]:
     return runs.filter(stream__project=principal.project) if principal.project else runs
 
 
-def _run(principal: Principal, run_id: UUID) -> Run:
-    run = queries.run_of(principal.organization, run_id)
-    _check_visible(principal, run.stream)
-    return run
-
-
 def _base(principal: Principal, run: Run, against: str | None) -> Run | None:
     if against is None:
         return queries.previous_run(run)
     try:
-        return _run(principal, UUID(against))
+        return queries.run_of(principal, UUID(against))
     except ValueError as error:
         raise bad_parameter("against", "must be the id of a run") from error
-
-
-def _issue(principal: Principal, issue_id: int) -> Issue:
-    issue = queries.issue_of(principal.organization, issue_id)
-    _check_visible(principal, issue.stream)
-    return issue
-
-
-def _check_visible(principal: Principal, stream: Stream) -> None:
-    if principal.project is not None and stream.project_id != principal.project.pk:
-        raise NotFound("There is nothing at this address.")
 
 
 def _issue_page(

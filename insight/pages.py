@@ -85,7 +85,7 @@ def runs(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 @require_safe
 @member_page
 def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
-    found = queries.run_of(request.organization, run_id)
+    found = queries.run_of(request.principal, run_id)
     before = queries.previous_run(found)
     show = request.GET.get("show", "")
     if show not in {"new", "fixed", "all"}:
@@ -109,7 +109,7 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
 @member_page
 def payload(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponseBase:
     """The run's document as it was sent."""
-    found = queries.run_of(request.organization, run_id)
+    found = queries.run_of(request.principal, run_id)
     response = stored_json(request, found.upload.stored)
     response["Content-Disposition"] = f'attachment; filename="run-{found.pk}.json"'
     return response
@@ -134,7 +134,7 @@ def issues(request: OrganizationRequest, project_slug: str) -> HttpResponse:
 @require_safe
 @member_page
 def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
-    found = queries.issue_of(request.organization, issue_id)
+    found = queries.issue_of(request.principal, issue_id)
     stream = found.stream
     context = _frame(request, stream.project, stream, "issues") | {
         "issue": found,

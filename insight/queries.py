@@ -8,7 +8,9 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
+from accounts.finding import found
 from accounts.models import Organization, Project
+from accounts.principal import Principal
 from insight.filters import IssueFilter
 from insight.models import Issue, PastInterval, Run, RunState, Stream
 from odavl.wire.errors import NotFound
@@ -47,18 +49,13 @@ def runs_of(organization: Organization) -> QuerySet[Run]:
     )
 
 
-def run_of(organization: Organization, run_id: UUID) -> Run:
+def run_of(principal: Principal, run_id: UUID) -> Run:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
-    run: Run | None = (
-        Run.objects.for_organization(organization)
-        .select_related("stream__project__organization", "upload__stored")
-        .defer("upload__stored__inline")
-        .filter(pk=run_id)
-        .first()
-    )
-    if run is None:
-        raise NotFound("There is no such run.")
-    return run
+    rows: QuerySet[Run] = Run.objects.for_organization(principal.organization).filter(pk=run_id)
+    if principal.project is not None:
+        rows = rows.filter(stream__project=principal.project)
+    rows = rows.select_related("stream__project__organization", "upload__stored")
+    return found(rows.defer("upload__stored__inline"), "run")
 
 
 def latest_run(stream: Stream) -> Run | None:
@@ -100,15 +97,13 @@ def _completed(stream: Stream) -> QuerySet[Run]:
 # ── Issues ───────────────────────────────────────────────────────────────────
 
 
-def issue_of(organization: Organization, issue_id: int) -> Issue:
+def issue_of(principal: Principal, issue_id: int) -> Issue:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
-    issues = Issue.objects.for_organization(organization)
-    issue: Issue | None = (
-        issues.select_related("stream__project__organization").filter(pk=issue_id).first()
-    )
-    if issue is None:
-        raise NotFound("There is no such issue.")
-    return issue
+    rows: QuerySet[Issue] = Issue.objects.for_organization(principal.organization)
+    if principal.project is not None:
+        rows = rows.filter(stream__project=principal.project)
+    rows = rows.select_related("stream__project__organization")
+    return found(rows.filter(pk=issue_id), "issue")
 
 
 def issues_of(stream: Stream, issue_filter: IssueFilter) -> QuerySet[Issue]:

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.bodies import read_body
 from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
+from accounts.finding import no_such
 from accounts.idempotency import respond_once
 from accounts.paging import bad_parameter, paginate, whole_number
 from accounts.permissions import ANY_KEY
@@ -23,7 +24,6 @@ from accounts.queries import project_of
 from jobs import actions, queries, streaming
 from jobs import rendering as show
 from odavl.wire import jobs as wire
-from odavl.wire.errors import NotFound
 
 _COMMAND = msgspec.json.Decoder(wire.JobCommand)
 _MOST_DAYS = 3650
@@ -89,7 +89,7 @@ class JobsView(APIView):
             actions.act(job, wanted.action, by=principal)
             return 200, show.job_summary(job)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=principal.project)
 
     @documented(
         "Remove finished jobs", responses={200: wire.JobsCleared}, parameters=(_DAYS, _PROJECT)
@@ -163,4 +163,4 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise NotFound("There is no such job.") from error
+        raise no_such("job") from error

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
+from accounts.finding import found
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from jobs.models import Job, State
 from jobs.registry import job_types
-from odavl.wire.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,13 @@ class Statistics:
 
 def job(organization: Organization, job_id: uuid.UUID) -> Job:
     """One job of the organization. Raises :class:`NotFound`, for a stranger's job too."""
-    return _found(Job.objects.for_organization(organization), job_id)
+    rows: QuerySet[Job] = Job.objects.for_organization(organization).filter(id=job_id)
+    return found(rows, "job")
 
 
 def visible_job(principal: Principal, job_id: uuid.UUID, *, level: str = "read") -> Job:
     """As :func:`job`, within :func:`visible_jobs`."""
-    return _found(visible_jobs(principal, level=level), job_id)
+    return found(visible_jobs(principal, level=level).filter(id=job_id), "job")
 
 
 def visible_jobs(principal: Principal, *, level: str = "read") -> QuerySet[Job]:
@@ -80,10 +81,3 @@ def statistics(rows: QuerySet[Job]) -> Statistics:
         by_state[state] += count
         by_type[job_type][state] = count
     return Statistics(dict(by_state), dict(by_type))
-
-
-def _found(rows: QuerySet[Job], job_id: uuid.UUID) -> Job:
-    found: Job | None = rows.filter(id=job_id).first()
-    if found is None:
-        raise NotFound("There is no such job.")
-    return found

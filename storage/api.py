@@ -23,6 +23,7 @@ from odavl.wire import storage as wire
 from odavl.wire.envelope import PRODUCTS
 from storage import files, queries
 from storage import rendering as show
+from storage.access import may_change
 from storage.filters import SORTS, STATES, FileFilter
 from storage.models import Access, FileState, StoredFile
 
@@ -69,20 +70,19 @@ class UploadUrlView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW_FILE)
+        file = _announced(principal, wanted)
 
         def make() -> tuple[int, wire.UploadUrl]:
-            file, signed = files.announce(
-                by=principal, file=_announced(principal, wanted), seconds=wanted.expires_in
-            )
-            return 201, show.upload_url(file, signed)
+            announced, signed = files.announce(by=principal, file=file, seconds=wanted.expires_in)
+            return 201, show.upload_url(announced, signed)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=file.project)
 
     @documented(
         "Tell whether a file has arrived; while it has not, give a new address",
         description=(
             "Ask after sending the bytes: what arrived is checked then. A new address is for who "
-            "announced the file, or administers the storage."
+            "announced the file, or administers the storage, within the project of their key."
         ),
         responses={200: wire.UploadUrl},
         parameters=(_FILE_ID, _EXPIRES_IN),
@@ -92,7 +92,7 @@ class UploadUrlView(APIView):
         file = files.settle(_file(request))
         signed = None
         sent_whole = file.state == FileState.PENDING and not file.multipart_id
-        if sent_whole and files.may_send(principal_of(request), file):
+        if sent_whole and may_change(principal_of(request), file):
             signed = files.upload_address(file, seconds=seconds)
         return Response(show.upload_url(file, signed))
 
@@ -139,7 +139,10 @@ class FileView(APIView):
 
     @documented(
         "Delete a file",
-        description="Other people's files need the scope `storage:admin`.",
+        description=(
+            "Other people's files need the scope `storage:admin`; a key that is bound to a project "
+            "deletes nothing outside of it."
+        ),
         responses={204: None},
     )
     def delete(self, request: Request, file_id: UUID) -> Response:
@@ -169,7 +172,6 @@ class StatsView(APIView):
         principal = principal_of(request)
         visible = queries.visible_files(principal)
         by_type = queries.tallies(visible, "content_type")
-        payloads = queries.payloads_of(principal.organization)
         return Response(
             wire.StorageStats(
                 files=sum(each.files for each in by_type),
@@ -178,11 +180,7 @@ class StatsView(APIView):
                 downloads=sum(each.downloads for each in by_type),
                 by_content_type=[show.tally(each) for each in by_type],
                 by_product=[show.tally(each) for each in queries.tallies(visible, "product")],
-                payloads=wire.PayloadTally(
-                    objects=payloads.objects,
-                    bytes=payloads.bytes,
-                    stored_bytes=payloads.stored_bytes,
-                ),
+                payloads=show.payloads(queries.payloads_of(principal)),
             )
         )
 
@@ -199,14 +197,13 @@ class MultipartInitView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW_FILE)
+        file = _announced(principal, wanted)
 
         def make() -> tuple[int, wire.MultipartUpload]:
-            file = files.announce_in_parts(
-                by=principal, file=_announced(principal, wanted), seconds=wanted.expires_in
-            )
-            return 201, show.multipart(file)
+            announced = files.announce_in_parts(by=principal, file=file, seconds=wanted.expires_in)
+            return 201, show.multipart(announced)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=file.project)
 
 
 class MultipartPartView(APIView):

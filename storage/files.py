@@ -37,6 +37,7 @@ from odavl.wire.errors import (
     PayloadTooLarge,
 )
 from odavl.wire.problem import problem_of
+from storage.access import require_change
 from storage.configuration import object_store
 from storage.models import Access, FileState, StoredFile
 from storage.naming import allowed_type, safe_name
@@ -95,17 +96,13 @@ def upload_address(file: StoredFile, *, seconds: int) -> SignedRequest:
     return _signed(file, seconds)
 
 
-def may_send(by: Principal, file: StoredFile) -> bool:
-    """Whether ``by`` may give the file its bytes: who announced it, and who administers storage."""
-    return by.may("storage:write" if uploaded_by(by, file) else "storage:admin")
-
-
 def part_address(*, by: Principal, file: StoredFile, number: int, seconds: int) -> PartAddress:
     """Where one part goes.
 
-    Raises :class:`MissingScope` for other people's, :class:`Conflict`, :class:`InvalidPayload`.
+    Raises what :func:`~storage.access.require_change` does, :class:`Conflict` and
+    :class:`InvalidPayload`.
     """
-    _require_own(by, file)
+    require_change(by, file)
     _check_in_parts(file)
     size = part_size(file, number)
     if size == 0:
@@ -132,12 +129,12 @@ def part_size(file: StoredFile, number: int) -> int:
 def complete_parts(*, by: Principal, file: StoredFile) -> StoredFile:
     """Make one object of the parts and check it; done again, the same answer.
 
-    Raises :class:`MissingScope` for other people's, :class:`Conflict` that names the parts which
-    are missing or have another size, and what :func:`settle` finds wrong.
+    Raises what :func:`~storage.access.require_change` does, :class:`Conflict` that names the parts
+    which are missing or have another size, and what :func:`settle` finds wrong.
     """
+    require_change(by, file)
     if file.state != FileState.PENDING:
         return _told(file)
-    _require_own(by, file)
     _check_in_parts(file)
     store = object_store()
     if not (store.exists(file.incoming) or store.exists(file.own_key)):
@@ -151,7 +148,11 @@ def complete_parts(*, by: Principal, file: StoredFile) -> StoredFile:
 
 
 def abort_parts(*, by: Principal, file: StoredFile) -> None:
-    """Forget an upload in parts; :class:`Conflict` where it was completed."""
+    """Forget an upload in parts; :class:`Conflict` where it was completed.
+
+    Raises what :func:`~storage.access.require_change` does.
+    """
+    require_change(by, file)
     _check_in_parts(file)
     delete_file(by=by, file=file)
 
@@ -202,8 +203,8 @@ def lost_file() -> BytesMissing:
 
 
 def delete_file(*, by: Principal, file: StoredFile) -> None:
-    """Take a file away. Other people's files need the scope ``storage:admin``."""
-    _require_own(by, file)
+    """Take a file away. Raises what :func:`~storage.access.require_change` does."""
+    require_change(by, file)
     with transaction.atomic():
         rows = StoredFile.objects.for_organization(by.organization).filter(pk=file.pk)
         # Conditional, so that of two people who delete only one is noted.
@@ -237,17 +238,6 @@ def remove(file: StoredFile) -> None:
             if not sharing.filter(key=key).exists():
                 store.delete(key)
         rows.filter(pk=file.pk).delete()
-
-
-def uploaded_by(principal: Principal, file: StoredFile) -> bool:
-    """A key uploaded what came through it; a person, what they or any key they made uploaded."""
-    if principal.key is not None:
-        return file.api_key_id == principal.key.pk
-    return principal.user_id is not None and file.uploaded_by_id == principal.user_id
-
-
-def _require_own(by: Principal, file: StoredFile) -> None:
-    by.require("storage:write" if uploaded_by(by, file) else "storage:admin")
 
 
 def _recorded(by: Principal, file: Announced, seconds: int) -> StoredFile:

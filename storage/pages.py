@@ -21,6 +21,7 @@ from odavl.wire import limits
 from odavl.wire.envelope import PRODUCTS
 from storage import files as services
 from storage import queries
+from storage.access import may_change
 from storage.filters import SORTS, FileFilter
 from storage.models import Access, FileState, StoredFile
 
@@ -110,7 +111,7 @@ def _usage(principal: Principal, visible: Any) -> dict[str, Any]:
         "shared_bytes": shared_bytes,
         "saved_bytes": sum(each.bytes for each in by_type) - shared_bytes,
         "total_downloads": sum(each.downloads for each in by_type),
-        "payloads": queries.payloads_of(principal.organization),
+        "payloads": queries.payloads_of(principal),
         "type_choices": sorted(each.name for each in by_type),
         "by_type": list(_bars(by_type)),
         "by_product": list(_bars(queries.tallies(visible, "product"))),
@@ -125,5 +126,4 @@ def _bars(tallies: list[queries.Tally]) -> Iterator[Bar]:
 
 def _rows(principal: Principal, found: list[StoredFile]) -> Iterator[Row]:
     for file in found:
-        own = principal.may("storage:write") and services.uploaded_by(principal, file)
-        yield Row(file, own or principal.may("storage:admin"))
+        yield Row(file, may_change(principal, file))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 from django.utils import timezone
 
 from accounts import exporting
+from accounts.finding import found, no_such
 from accounts.models import Organization, Project
 from accounts.principal import Principal
-from odavl.wire.errors import NotFound
+from storage.access import readable
 from storage.models import Access, FileState, StoredFile, StoredObject
 
 
@@ -35,21 +36,10 @@ class Payloads:
 
 
 def visible_files(principal: Principal) -> QuerySet[StoredFile]:
-    """The files that ``principal`` may read, however far their upload is; expired ones are gone.
-
-    PUBLIC and ORGANIZATION: everybody in the organization. PROJECT: whoever is not held to another
-    project. PRIVATE: the key or the person that uploaded it, and who has ``storage:admin`` for the
-    whole organization, as somebody must be able to clear up.
-    """
+    """The files that ``principal`` may read, however far their upload is; expired ones are gone."""
     rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(principal.organization)
     rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=timezone.now())
-    if principal.project is None and principal.may("storage:admin"):
-        return rows
-    seen = Q(access__in=(Access.PUBLIC, Access.ORGANIZATION))
-    in_project = Q(access=Access.PROJECT)
-    if principal.project is not None:
-        in_project &= Q(project=principal.project)
-    return rows.filter(seen | in_project | _own(principal))
+    return rows.filter(readable(principal))
 
 
 def file_of(principal: Principal, file_id: UUID | str) -> StoredFile:
@@ -57,26 +47,18 @@ def file_of(principal: Principal, file_id: UUID | str) -> StoredFile:
     try:
         number = file_id if isinstance(file_id, UUID) else UUID(file_id)
     except ValueError:
-        raise NotFound("There is no such file.") from None
+        raise no_such("file") from None
     rows = visible_files(principal).select_related("organization", "uploaded_by")
-    found = rows.filter(pk=number).first()
-    if found is None:
-        raise NotFound("There is no such file.")
-    return found
+    return found(rows.filter(pk=number), "file")
 
 
 def public_file(file_id: UUID) -> StoredFile:
     """A stored file that anybody may read; :class:`NotFound` for every other."""
-    rows = StoredFile.across_organizations.filter(access=Access.PUBLIC, state=FileState.STORED)
-    found: StoredFile | None = (
-        rows.exclude(expires_at__lte=timezone.now())
-        .select_related("organization")
-        .filter(pk=file_id)
-        .first()
+    rows: QuerySet[StoredFile] = StoredFile.across_organizations.filter(
+        access=Access.PUBLIC, state=FileState.STORED
     )
-    if found is None:
-        raise NotFound("There is no such file.")
-    return found
+    rows = rows.exclude(expires_at__lte=timezone.now()).select_related("organization")
+    return found(rows.filter(pk=file_id), "file")
 
 
 def files_for_export(organization: Organization, project: Project | None) -> QuerySet[StoredFile]:
@@ -118,18 +100,17 @@ def shared_bytes(files: QuerySet[StoredFile]) -> int:
     return total or 0
 
 
-def payloads_of(organization: Organization) -> Payloads:
-    """The contents of uploads that have bytes of their own: what is made of parts has theirs."""
-    rows = StoredObject.objects.for_organization(organization).filter(crc32=None)
+def payloads_of(principal: Principal) -> Payloads | None:
+    """The contents of uploads that have bytes of their own: what is made of parts has theirs.
+
+    None for who is held to a project. Contents are kept once in an organization, so whether one
+    more takes space tells what other projects have.
+    """
+    if principal.project is not None:
+        return None
+    rows = StoredObject.objects.for_organization(principal.organization).filter(crc32=None)
     found = rows.aggregate(objects=Count("pk"), bytes=Sum("size"), stored=Sum("stored_size"))
     return Payloads(found["objects"], found["bytes"] or 0, found["stored"] or 0)
-
-
-def _own(principal: Principal) -> Q:
-    """As :func:`storage.files.uploaded_by`: a key does not see what its maker keeps private."""
-    if principal.key is not None:
-        return Q(api_key=principal.key)
-    return Q(uploaded_by_id=principal.user_id, uploaded_by__isnull=False)
 
 
 def _tallies(rows: Any, field: str) -> Iterator[Tally]:

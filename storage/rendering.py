@@ -107,3 +107,11 @@ def tally(found: queries.Tally) -> wire.Tally:
     return wire.Tally(
         name=found.name, files=found.files, bytes=found.bytes, downloads=found.downloads
     )
+
+
+def payloads(found: queries.Payloads | None) -> wire.PayloadTally | None:
+    if found is None:
+        return None
+    return wire.PayloadTally(
+        objects=found.objects, bytes=found.bytes, stored_bytes=found.stored_bytes
+    )

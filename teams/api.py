@@ -48,14 +48,14 @@ class ExportsView(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         wanted = read_body(request, _NEW)
+        project = principal.project
+        if wanted.project_id is not None:
+            project = project_of(principal, wanted.project_id)
 
         def make() -> tuple[int, wire.ExportSummary]:
-            project = principal.project
-            if wanted.project_id is not None:
-                project = project_of(principal, wanted.project_id)
             return 202, export_summary(exports.start(by=principal, project=project))
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=project)
 
 
 class ExportView(APIView):

@@ -15,13 +15,14 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from accounts.finding import found
 from accounts.models import ApiKey, Project, User
 from accounts.principal import Principal
 from accounts.services import record
 from jobs.claims import Claim
 from jobs.models import Job, Queue
 from jobs.services import enqueue
-from odavl.wire.errors import NotFound, StorageFull, WrongScope
+from odavl.wire.errors import StorageFull, WrongScope
 from storage.made import Made, keep_made
 from storage.models import StoredFile
 from storage.objects.interface import PIECE_SIZE
@@ -105,10 +106,7 @@ def exports_of(principal: Principal) -> QuerySet[Job]:
 
 def export_of(principal: Principal, export_id: UUID) -> Job:
     """One of them; :class:`NotFound` for a stranger's."""
-    job: Job | None = exports_of(principal).filter(pk=export_id).first()
-    if job is None:
-        raise NotFound("There is no such export.")
-    return job
+    return found(exports_of(principal).filter(pk=export_id), "export")
 
 
 def file_of(job: Job) -> StoredFile | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-import msgspec
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.bodies import RAW_MEDIA_TYPE
 from accounts.documentation import IDEMPOTENCY_KEY, documented
-from accounts.idempotency import REPLAYED_HEADER, key_of, run_once
+from accounts.idempotency import REPLAYED_HEADER, key_of
 from accounts.permissions import ANY_KEY
 from accounts.principal import Principal, principal_of
 from odavl.wire.envelope import (
@@ -69,22 +68,15 @@ class UploadView(APIView):
         principal = principal_for(request, product, "write")
         received = read_upload(request)
 
-        def make_answer() -> tuple[int, bytes]:
+        with received.content:
             answer = services.receive(
                 principal=principal,
                 product=product,
                 upload_type=received.upload_type,
                 metadata=received.metadata,
                 content=received.content,
+                idempotency_key=key_of(request),
             )
-            status = 201 if isinstance(answer, UploadStored) else 202
-            return status, msgspec.json.encode(answer)
-
-        digest = services.same_upload(
-            product, received.upload_type, received.content.sha256, received.metadata
-        )
-        with received.content:
-            answer = run_once(principal, key_of(request), digest, make_answer)
         headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
         return Response(answer.body, status=answer.status, headers=headers)
 

@@ -17,13 +17,13 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.idempotency import Answer, run_once
+from accounts.idempotency import Answer
 from accounts.principal import Principal
 from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue
 from odavl.wire import limits
-from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
+from odavl.wire.envelope import UploadAccepted
 from odavl.wire.errors import (
     ChunksMissing,
     DigestMismatch,
@@ -37,9 +37,10 @@ from storage import services as storage
 from storage.models import StoredObject
 from uploads.addresses import transfer_address
 from uploads.contents import StoredContent, content_of
+from uploads.idempotency import RequestKey, answer_once, same_as_transfer
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks
-from uploads.services import hand_over, same_upload
+from uploads.services import hand_over, status_for
 from uploads.transfers import LEASE, take_up_known
 
 ASSEMBLY_JOB = "uploads.assemble"
@@ -62,9 +63,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     missing = missing_chunks(locked)
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
-    metadata = msgspec.convert(locked.metadata, UploadMetadata)
-    digest = same_upload(locked.product, locked.type, locked.sha256, metadata)
-    answer = run_once(principal, locked.idempotency_key, digest, lambda: _taken_in(locked))
+    answer = answer_once(principal, locked.project, _request(locked), lambda: _taken_in(locked))
     if locked.state == TransferState.OPEN:
         # The same upload came before in one request, and that was its answer.
         _end(locked, TransferState.DONE)
@@ -119,11 +118,9 @@ def take_up_again(job: Job) -> None:
 def _taken_in(transfer: Transfer) -> tuple[int, bytes]:
     if transfer.size <= limits.MAX_INLINE_INFLATED_SIZE:
         parts = _parts(transfer)
-        answer = _handed_over(transfer, parts, _checked(transfer, parts))
-    else:
-        answer = _enqueued(transfer)
-    status = HTTPStatus.CREATED if isinstance(answer, UploadStored) else HTTPStatus.ACCEPTED
-    return status, msgspec.json.encode(answer)
+        return _handed_over(transfer, parts, _checked(transfer, parts))
+    answer = _enqueued(transfer)
+    return status_for(answer), msgspec.json.encode(answer)
 
 
 def _enqueued(transfer: Transfer) -> UploadAccepted:
@@ -141,7 +138,7 @@ def _enqueued(transfer: Transfer) -> UploadAccepted:
 
 def _handed_over(
     transfer: Transfer, parts: Sequence[StoredObject], crc32: int
-) -> UploadStored | UploadAccepted:
+) -> tuple[int, bytes]:
     stored = _kept(transfer, parts, crc32)
     upload = Upload(
         id=transfer.pk,
@@ -153,9 +150,16 @@ def _handed_over(
         metadata=transfer.metadata,
         stored=stored,
     )
-    answer = hand_over(upload, StoredContent(stored))
+    answered = None
+    if transfer.answer is not None:
+        answered = transfer.answer_status or HTTPStatus.ACCEPTED, bytes(transfer.answer)
+    told = hand_over(upload, StoredContent(stored), request=_request(transfer), answered=answered)
     _end(transfer, TransferState.DONE)
-    return answer
+    return told
+
+
+def _request(transfer: Transfer) -> RequestKey:
+    return RequestKey(transfer.idempotency_key, same_as_transfer(transfer))
 
 
 def _kept(transfer: Transfer, parts: Sequence[StoredObject], crc32: int) -> StoredObject:

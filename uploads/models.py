@@ -38,10 +38,23 @@ class Upload(OrganizationScoped):
     """The run it made, in the product's own table, where its type makes one."""
     url = models.CharField(max_length=500, blank=True)
     problem = models.JSONField(null=True)
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 - none is not ""
+    request_digest = models.CharField(max_length=64, null=True)  # noqa: DJ001 - as above
+    """What the key was sent with; see :func:`uploads.services.same_upload`."""
+    answer_status = models.SmallIntegerField(null=True)
+    answer = models.BinaryField(null=True)
+    """What was answered, where there is a key, and will be as long as the upload lives: JSON."""
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "project", "idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="upload_key_unique",
+            )
+        ]
         indexes = [models.Index(fields=["project", "-created_at"], name="upload_by_time")]
 
     def __str__(self) -> str:
@@ -86,7 +99,9 @@ class Transfer(OrganizationScoped):
     class Meta(OrganizationScoped.Meta):
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "idempotency_key"], name="transfer_key_unique"
+                fields=["organization", "project", "idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="transfer_project_key_unique",
             ),
             models.UniqueConstraint(
                 fields=["organization", "digest"],

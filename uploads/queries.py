@@ -8,10 +8,11 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from accounts.finding import found, no_such
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
@@ -22,25 +23,19 @@ from uploads.models import Transfer, TransferChunk, TransferState, Upload, Uploa
 
 def upload_of(principal: Principal, product: str, upload_id: UUID) -> Upload:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
-    uploads = Upload.objects.for_organization(principal.organization)
+    uploads: QuerySet[Upload] = Upload.objects.for_organization(principal.organization)
     if principal.project is not None:
         uploads = uploads.filter(project=principal.project)
-    upload: Upload | None = uploads.filter(product=product, pk=upload_id).first()
-    if upload is None:
-        raise NotFound("There is no such upload.")
-    return upload
+    return found(uploads.filter(product=product, pk=upload_id), "upload")
 
 
 def transfer_of(principal: Principal, product: str, upload_id: UUID) -> Transfer:
     """Raises :class:`NotFound` for a stranger's as for one that never was."""
-    transfers = Transfer.objects.for_organization(principal.organization)
+    transfers: QuerySet[Transfer] = Transfer.objects.for_organization(principal.organization)
     if principal.project is not None:
         transfers = transfers.filter(project=principal.project)
-    found = transfers.select_related("organization").filter(product=product, pk=upload_id)
-    transfer: Transfer | None = found.first()
-    if transfer is None:
-        raise NotFound("There is no such upload.")
-    return transfer
+    transfers = transfers.select_related("organization")
+    return found(transfers.filter(product=product, pk=upload_id), "upload")
 
 
 def check_open(state: str) -> None:
@@ -91,13 +86,13 @@ def place_of(
         )
         row = cursor.fetchone()
     if row is None:
-        raise NotFound("There is no such upload.")
+        raise no_such("upload")
     state, *place = row
     check_open(state)
-    found = Place._make(place)
-    if found.sha256 is None:
-        raise NotFound("The transfer has no such chunk.")
-    return found
+    chunk = Place._make(place)
+    if chunk.sha256 is None:
+        raise no_such("chunk")
+    return chunk
 
 
 # One statement for transfer and chunk, written by hand: every chunk that arrives asks it.

@@ -1,15 +1,17 @@
-"""Receiving uploads: who, may they, is it whole; then over to the product."""
+"""Receiving uploads: who, may they, is it whole, was it there before; then over to the product."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
 import msgspec
+from django.db import transaction
 
+from accounts.idempotency import Answer
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
-from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import (
     UPLOAD_TYPES,
     UploadAccepted,
@@ -20,6 +22,7 @@ from odavl.wire.envelope import (
 from odavl.wire.errors import FieldError, UnknownType
 from storage import services as storage
 from uploads.contents import Content
+from uploads.idempotency import RequestKey, answer_once, same_upload
 from uploads.models import Upload, UploadState
 from uploads.registry import handler_of
 
@@ -31,47 +34,68 @@ def receive(
     upload_type: str,
     metadata: UploadMetadata,
     content: Content,
-) -> UploadStored | UploadAccepted:
-    """Store one payload and hand it to its product, in the caller's transaction.
+    idempotency_key: str | None,
+) -> Answer:
+    """Store one payload and hand it to its product, or answer what was answered to it before.
 
-    Raises :class:`UnknownType`, the errors of :func:`find_or_create_project`, and whatever the
-    product finds wrong with the payload; then nothing is left of it.
+    With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
+    Raises :class:`UnknownType`, the errors of :func:`find_or_create_project` and of
+    :func:`~accounts.idempotency.run_once`, and whatever the product finds wrong with the payload;
+    then nothing is left of it.
     """
     check_type(product, upload_type)
-    upload = Upload(
-        organization=principal.organization,
-        project=project_for(principal, metadata),
-        api_key=principal.key,
-        product=product,
-        type=upload_type,
-        metadata=msgspec.to_builtins(metadata),
-        stored=storage.keep(
-            organization=principal.organization,
-            pieces=content.pieces(),
-            sha256=content.sha256,
-            size=content.size,
-            stored_size=content.stored_size,
-        ),
+    request = RequestKey(
+        idempotency_key, same_upload(product, upload_type, content.sha256, metadata)
     )
-    return hand_over(upload, content)
+    with transaction.atomic():
+        project = project_for(principal, metadata)
+
+        def take_in() -> tuple[int, bytes]:
+            upload = Upload(
+                organization=principal.organization,
+                project=project,
+                api_key=principal.key,
+                product=product,
+                type=upload_type,
+                metadata=msgspec.to_builtins(metadata),
+                stored=storage.keep(
+                    organization=principal.organization,
+                    pieces=content.pieces(),
+                    sha256=content.sha256,
+                    size=content.size,
+                    stored_size=content.stored_size,
+                ),
+            )
+            return hand_over(upload, content, request=request)
+
+        return answer_once(principal, project, request, take_in)
 
 
-def hand_over(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-    """Give a new ``upload`` to its product and note what became of it, in one transaction.
+def hand_over(
+    upload: Upload,
+    content: Content,
+    *,
+    request: RequestKey,
+    answered: tuple[int, bytes] | None = None,
+) -> tuple[int, bytes]:
+    """Give a new ``upload`` to its product; what is to be answered, as a status and JSON.
 
     Its row comes last and so is written once: what the product writes may refer to it before it is
-    there, foreign keys are looked at when the caller commits.
+    there, foreign keys are looked at when the caller commits. ``answered`` is what ``request`` has
+    been told already, where that was before there was an upload.
     """
     answer = handler_of(upload.product).receive(upload, content)
     _note(upload, answer)
+    told = answered or (status_for(answer), msgspec.json.encode(answer))
+    if request.key is not None:
+        upload.idempotency_key, upload.request_digest = request
+        upload.answer_status, upload.answer = told
     upload.save(force_insert=True)
-    return answer
+    return told
 
 
-def same_upload(product: str, upload_type: str, sha256: str, metadata: UploadMetadata) -> str:
-    """What makes two uploads the same request, whichever way they come: a SHA-256 in hex."""
-    parts = (product, upload_type, sha256)
-    return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(metadata))
+def status_for(answer: UploadStored | UploadAccepted) -> int:
+    return HTTPStatus.CREATED if isinstance(answer, UploadStored) else HTTPStatus.ACCEPTED
 
 
 def check_type(product: str, upload_type: str) -> None:

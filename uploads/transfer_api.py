@@ -13,13 +13,13 @@ from rest_framework.views import APIView
 
 from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
 from accounts.documentation import IDEMPOTENCY_KEY, documented
+from accounts.finding import no_such
 from accounts.idempotency import REPLAYED_HEADER, key_of
 from accounts.permissions import ANY_KEY
 from accounts.principal import Principal
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from odavl.wire.errors import NotFound
 from odavl.wire.transfer import (
     ChunkStored,
     ChunkUpload,
@@ -130,7 +130,7 @@ def _id_of(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise NotFound("There is no such upload.") from error
+        raise no_such("upload") from error
 
 
 _REQUEST = msgspec.json.Decoder(TransferRequest)

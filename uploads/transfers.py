@@ -56,16 +56,16 @@ def begin(
 ) -> Begun:
     """The transfer of this payload: a new one, or the one that is under way.
 
-    With an ``idempotency_key`` it is the same for ever. Cut otherwise than before, it goes on with
-    the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for a manifest that
-    cannot be, :class:`IdempotencyMismatch`, and what :func:`project_for` raises.
+    With an ``idempotency_key`` it is the same of its project for ever. Cut otherwise than before,
+    it goes on with the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for
+    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`project_for` raises.
     """
     check_type(product, request.type)
     _check_manifest(request)
     project = project_for(principal, request.metadata)
     digest = _digest(product, project, request)
-    _lock(principal.organization, idempotency_key or digest)
-    transfer = _known(principal.organization, digest, idempotency_key)
+    _lock(project, idempotency_key or digest)
+    transfer = _known(project, digest, idempotency_key)
     if transfer is None:
         transfer = Transfer(
             organization=principal.organization,
@@ -208,17 +208,17 @@ def _digest(product: str, project: Project, request: TransferRequest) -> str:
     return sha256_hex(repr(parts).encode() + msgspec.json.encode(request.metadata))
 
 
-def _lock(organization: Organization, name: str) -> None:
+def _lock(project: Project, name: str) -> None:
     """One at a time, whoever begins the same transfer."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"transfer:{organization.pk}:{name}"],
+            [f"transfer:{project.pk}:{name}"],
         )
 
 
-def _known(organization: Organization, digest: str, key: str | None) -> Transfer | None:
-    rows: QuerySet[Transfer] = Transfer.objects.for_organization(organization)
+def _known(project: Project, digest: str, key: str | None) -> Transfer | None:
+    rows: QuerySet[Transfer] = Transfer.objects.belonging_to(project=project)
     rows = rows.select_related("organization").select_for_update(of=("self",))
     if key is None:
         return rows.filter(digest=digest, idempotency_key=None, state=TransferState.OPEN).first()

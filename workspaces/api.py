@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
 from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
+from accounts.finding import no_such
 from accounts.idempotency import respond_once
 from accounts.paging import paginate
 from accounts.principal import principal_of
@@ -19,7 +20,6 @@ from accounts.queries import project_of
 from accounts.rendering import iso
 from odavl.wire import limits
 from odavl.wire import workspace as wire
-from odavl.wire.errors import NotFound
 from odavl.wire.transfer import ChunkStored
 from storage.responses import stored_bytes
 from workspaces import queries, rendering, services
@@ -90,7 +90,7 @@ class RevisionsView(APIView):
             revision = services.commit(principal=principal, project=found, wanted=wanted)
             return 201, rendering.summary(found, revision)
 
-        return respond_once(request, make)
+        return respond_once(request, make, project=found)
 
 
 class RevisionView(APIView):
@@ -104,7 +104,7 @@ class RevisionView(APIView):
     def get(self, request: Request, project: str, number: int) -> Response:
         found = project_of(principal_of(request), project)
         if number > _LARGEST_NUMBER:
-            raise NotFound("There is no such revision.")
+            raise no_such("revision")
         return Response(rendering.whole(found, queries.revision_of(found, number)))
 
 

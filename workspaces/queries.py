@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from django.db.models import QuerySet
 
+from accounts.finding import found
 from accounts.models import Project
 from odavl.wire.encoding import gunzip
-from odavl.wire.errors import NotFound
 from odavl.wire.workspace import WorkspaceFile
 from storage import services as storage
 from storage.models import StoredObject
@@ -25,10 +25,7 @@ def revisions_of(project: Project) -> QuerySet[Revision]:
 
 def revision_of(project: Project, number: int) -> Revision:
     """Raises :class:`NotFound` for one that is not kept any more, or not there yet."""
-    found = revisions_of(project).filter(number=number).first()
-    if found is None:
-        raise NotFound("There is no such revision, or it is not kept any more.")
-    return found
+    return found(revisions_of(project).filter(number=number), "revision")
 
 
 def head_of(project: Project) -> Revision | None:
@@ -44,8 +41,5 @@ def chunk_of(project: Project, sha256: str) -> StoredObject:
     """Raises :class:`NotFound` for what its workspace has not, though others may."""
     rows = WorkspaceContent.objects.for_organization(project.organization)
     own = rows.filter(workspace__project=project, stored__sha256=sha256)
-    found = own.select_related("stored").first()
-    if found is None:
-        raise NotFound("The workspace has no such chunk.")
-    stored: StoredObject = found.stored
+    stored: StoredObject = found(own.select_related("stored"), "chunk").stored
     return stored

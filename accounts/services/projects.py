@@ -9,6 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 from msgspec import UNSET
 
+from accounts.authentication import names
+from accounts.finding import no_such
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.queries import project_by_slug, project_of, projects_of
@@ -20,7 +22,6 @@ from odavl.wire.errors import (
     Duplicate,
     FieldError,
     InvalidPayload,
-    NotFound,
     PreconditionFailed,
     WrongScope,
 )
@@ -46,8 +47,10 @@ def find_or_create_project(
 ) -> Project:
     """The project that an upload means.
 
-    An id, or a slug in its place, must exist. A name that is not known yet makes the project where
-    the key may write projects. Neither means the key's project, else the one called ``default``.
+    An id, or a slug in its place, must exist; of a key that is bound to a project it must be that
+    one's, and whether there is another is not told. A name that is not known yet makes the project
+    where the key may write projects. Neither means the key's project, else the one called
+    ``default``.
 
     Raises :class:`NotFound`, :class:`WrongScope` where the key is bound to another project and
     :class:`~odavl.wire.errors.MissingScope` where it may not make one.
@@ -76,7 +79,7 @@ def change_project(
     by.require("projects:write")
     locked = projects_of(by).select_for_update(of=("self",)).filter(pk=project.pk).first()
     if locked is None:
-        raise NotFound("There is no such project.")
+        raise no_such("project")
     if if_match is not None and not _matches(if_match, entity_tag(locked)):
         raise PreconditionFailed("Somebody else changed the project in the meantime.")
     changed = _apply(locked, change)
@@ -106,13 +109,11 @@ def slug_of(name: str) -> str:
 
 def _existing(principal: Principal, project_id: str) -> Project:
     bound = principal.project
-    if bound is not None and project_id in {str(bound.pk), bound.slug}:
-        return bound
-    unbound = projects_of(principal, whole_organization=True)
-    project = project_of(principal, project_id, among=unbound)
-    if bound is not None and project.pk != bound.pk:
+    if bound is None:
+        return project_of(principal, project_id)
+    if not names(project_id, bound):
         raise WrongScope(f"The key is bound to the project {bound.slug}.")
-    return project
+    return bound
 
 
 def _by_name(principal: Principal, name: str) -> Project | None:

@@ -37,8 +37,8 @@ class Work:
 
 def test_a_second_request_gets_the_first_answer(alice: Person):
     work = Work(alice)
-    first = run_once(alice.principal, KEY, DIGEST, work)
-    again = run_once(alice.principal, KEY, DIGEST, work)
+    first = run_once(alice.principal, KEY, DIGEST, work, project=None)
+    again = run_once(alice.principal, KEY, DIGEST, work, project=None)
     assert first == Answer(201, b'{"done":true}', replayed=False)
     assert again == Answer(201, b'{"done":true}', replayed=True)
     assert work.times == 1
@@ -46,28 +46,28 @@ def test_a_second_request_gets_the_first_answer(alice: Person):
 
 def test_another_request_under_the_same_key_is_refused(alice: Person):
     work = Work(alice)
-    run_once(alice.principal, KEY, DIGEST, work)
+    run_once(alice.principal, KEY, DIGEST, work, project=None)
     with pytest.raises(IdempotencyMismatch):
-        run_once(alice.principal, KEY, "e" * 64, work)
+        run_once(alice.principal, KEY, "e" * 64, work, project=None)
     assert work.times == 1
 
 
 def test_without_a_key_every_request_is_done(alice: Person):
     work = Work(alice)
-    run_once(alice.principal, None, "", work)
-    run_once(alice.principal, None, "", work)
+    run_once(alice.principal, None, "", work, project=None)
+    run_once(alice.principal, None, "", work, project=None)
     assert work.times == 2
     assert not IdempotencyRecord.objects.for_organization(alice.organization).exists()
 
 
 def test_organizations_do_not_share_keys(alice: Person, charlie: Person):
-    run_once(alice.principal, KEY, DIGEST, Work(alice))
-    assert not run_once(charlie.principal, KEY, "e" * 64, Work(charlie)).replayed
+    run_once(alice.principal, KEY, DIGEST, Work(alice), project=None)
+    assert not run_once(charlie.principal, KEY, "e" * 64, Work(charlie), project=None).replayed
 
 
 def test_an_answer_that_failed_is_not_kept(alice: Person):
-    run_once(alice.principal, KEY, DIGEST, Work(alice, status=409))
-    assert not run_once(alice.principal, KEY, "e" * 64, Work(alice)).replayed
+    run_once(alice.principal, KEY, DIGEST, Work(alice, status=409), project=None)
+    assert not run_once(alice.principal, KEY, "e" * 64, Work(alice), project=None).replayed
 
 
 def test_work_that_raised_leaves_nothing_behind(alice: Person):
@@ -78,9 +78,9 @@ def test_work_that_raised_leaves_nothing_behind(alice: Person):
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
-        run_once(alice.principal, KEY, DIGEST, dies)
+        run_once(alice.principal, KEY, DIGEST, dies, project=None)
     assert work.times == 0
-    assert not run_once(alice.principal, KEY, DIGEST, work).replayed
+    assert not run_once(alice.principal, KEY, DIGEST, work, project=None).replayed
     assert work.times == 1
 
 
@@ -98,7 +98,7 @@ def test_a_request_while_the_first_is_under_way_is_told_to_wait(alice: Person):
 
     def first() -> None:
         try:
-            answers.append(run_once(alice.principal, KEY, DIGEST, slow))
+            answers.append(run_once(alice.principal, KEY, DIGEST, slow, project=None))
         finally:
             connection.close()
 
@@ -106,11 +106,13 @@ def test_a_request_while_the_first_is_under_way_is_told_to_wait(alice: Person):
     thread.start()
     assert begun.wait(30)
     with pytest.raises(InProgress) as refused:
-        run_once(alice.principal, KEY, DIGEST, work)
+        run_once(alice.principal, KEY, DIGEST, work, project=None)
     assert refused.value.retry_after == 1
     may_end.set()
     thread.join(30)
-    assert run_once(alice.principal, KEY, DIGEST, work) == answers[0]._replace(replayed=True)
+    assert run_once(alice.principal, KEY, DIGEST, work, project=None) == answers[0]._replace(
+        replayed=True
+    )
     assert work.times == 1
 
 
@@ -129,7 +131,7 @@ def test_a_connection_that_dies_in_the_middle_frees_the_key(alice: Person):
 
     def first() -> None:
         try:
-            run_once(alice.principal, KEY, DIGEST, dies)
+            run_once(alice.principal, KEY, DIGEST, dies, project=None)
         except Exception:  # noqa: BLE001 - whichever error the driver has for it
             died.set()
         finally:
@@ -142,15 +144,15 @@ def test_a_connection_that_dies_in_the_middle_frees_the_key(alice: Person):
     may_die.set()
     thread.join(30)
     assert died.is_set()
-    assert not run_once(alice.principal, KEY, DIGEST, work).replayed
+    assert not run_once(alice.principal, KEY, DIGEST, work, project=None).replayed
     assert work.times == 1
 
 
 def test_old_records_are_forgotten(alice: Person):
-    run_once(alice.principal, KEY, DIGEST, Work(alice))
+    run_once(alice.principal, KEY, DIGEST, Work(alice), project=None)
     assert forget_records(older_than=timezone.now() - timedelta(hours=1)) == 0
     assert forget_records(older_than=timezone.now()) == 1
-    assert not run_once(alice.principal, KEY, "e" * 64, Work(alice)).replayed
+    assert not run_once(alice.principal, KEY, "e" * 64, Work(alice), project=None).replayed
 
 
 def test_a_project_is_made_once_over_http(alice: Person):

@@ -75,6 +75,7 @@ ROWS: dict[int, str] = {
     53: "a repository whose own settings name a hub",
     62: "brotli or gzip answers of a hostile hub",
     61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
+    54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",
 }
 
 MISSING: dict[int, Missing] = {

@@ -158,4 +158,5 @@ class StorageStats(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     downloads: int
     by_content_type: list[Tally]
     by_product: list[Tally]
-    payloads: PayloadTally
+    payloads: PayloadTally | None = None
+    """None for a key that is held to a project: contents are kept once for all projects."""
