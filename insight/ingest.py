@@ -20,6 +20,7 @@ from accounts.statements import Statement
 from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
 from insight.models import Issue, Run, RunState, Stream
+from insight.order import LaterLooks, RemainingDocument, later_looks, time_of_analysis
 from insight.payload import Document, Header, clean_path
 from insight.rows import SEVERITY_OF_NAME, Tally
 from insight.tracking import Difference, Reach, Tracker
@@ -140,10 +141,15 @@ def ingest(
     """
     upload = run.upload
     header = document.header
+    source = source_of(upload.type, header)
     if watch is not None:
         walks = 1 if run.sequence == 1 else 2
         document = WatchedDocument(document, size=upload.stored.size, walks=walks, watch=watch)
-    tracker = Tracker(run, document, source_of(upload.type, header))
+    run.analysed_at = time_of_analysis(upload, header, arrival=run.created_at or timezone.now())
+    looks = None if run.sequence == 1 else later_looks(run)
+    if looks is not None:
+        document = remaining = RemainingDocument(document, looks, source)
+    tracker = Tracker(run, document, source)
     try:
         if run.sequence == 1:
             tally, difference = tracker.take_first()
@@ -151,7 +157,7 @@ def ingest(
         else:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
-            difference = tracker.take_difference(_reach(scope))
+            difference = tracker.take_difference(_reach(scope, looks))
     except IntegrityError as error:
         # Two files of one document whose findings were given identities that collide on purpose.
         raise InvalidPayload(
@@ -159,6 +165,8 @@ def ingest(
             errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
         ) from error
     _describe(run, header)
+    if looks is not None:
+        run.is_late, run.superseded_count = True, remaining.left_out
     unresolved = before if before is not None and not difference.is_any else _unresolved(run)
     _finish(run, scope, tally, difference, unresolved)
 
@@ -220,10 +228,13 @@ def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
     return Scope(detectors=scope.detectors, files=files)
 
 
-def _reach(scope: Scope) -> Reach:
+def _reach(scope: Scope, looks: LaterLooks | None) -> Reach:
     # Only a detector that ran speaks for the absence of its findings.
     ran = [report.name for report in scope.detectors if report.status == "ran"]
-    return Reach(detectors=ran, files=scope.files)
+    if looks is None:
+        return Reach(detectors=ran, files=scope.files)
+    heard = [name for name in ran if name not in looks.everywhere]
+    return Reach(detectors=heard, files=scope.files, without=tuple(looks.pairs()))
 
 
 def _describe(run: Run, header: Header) -> None:

@@ -53,6 +53,12 @@ class Run(OrganizationScoped):
     upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     sequence = models.IntegerField()
     """1, 2, 3… in the order in which the hub received the runs of the stream."""
+    analysed_at = models.DateTimeField(null=True)
+    """When the analysis was made, by the hub's clock; never after the run's arrival."""
+    is_late = models.BooleanField(default=False, db_default=False)
+    """Whether a later analysis was taken in before: see :mod:`insight.order`."""
+    superseded_count = models.IntegerField(default=0, db_default=0)
+    """Findings of a late run that were left out, as later analyses have looked there."""
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
     problem = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -88,7 +94,14 @@ class Run(OrganizationScoped):
         constraints = [
             models.UniqueConstraint(fields=["stream", "sequence"], name="run_sequence_unique")
         ]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="run_by_time")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="run_by_time"),
+            models.Index(
+                fields=["stream", "-analysed_at"],
+                name="run_by_analysis",
+                condition=Q(state=RunState.COMPLETED),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.sequence}"

@@ -69,6 +69,8 @@ class Reach:
 
     detectors: list[str]
     files: list[str] | None
+    without: tuple[tuple[str, str], ...] = ()
+    """Detectors and files of which later runs have spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,12 @@ class Tracker:
             "sequence": self._run.sequence,
         }
         if reach is not None:
-            parameters |= {"detectors": reach.detectors, "files": reach.files}
+            parameters |= {
+                "detectors": reach.detectors,
+                "files": reach.files,
+                "late_detectors": [detector for detector, _ in reach.without],
+                "late_files": [path for _, path in reach.without],
+            }
         return parameters
 
     @staticmethod
@@ -255,7 +262,9 @@ FULL JOIN {{keys}} ON key.identity = issue.identity
 WHERE issue.id IS NULL
    OR (key.ordinal IS NOT NULL AND key.content <> issue.content)
    OR (key.ordinal IS NULL AND issue.detector = ANY(%(detectors)s)
-       AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[])))
+       AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[]))
+       AND (issue.detector, issue.path) NOT IN (
+           SELECT * FROM unnest(%(late_detectors)s::text[], %(late_files)s::text[])))
 """
 _FIND_DIFFERENCE = f"INSERT INTO ingest_difference ({_DIFFERENCE_COLUMNS})" + _DIFFERENCE.format(
     keys="ingest_key AS key"

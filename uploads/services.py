@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from accounts.models import Project
 from accounts.principal import Principal
+from accounts.request_context import current_request
 from accounts.services import find_or_create_project
 from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import (
@@ -44,7 +46,7 @@ def receive(
         api_key=principal.key,
         product=product,
         type=upload_type,
-        metadata=msgspec.to_builtins(metadata),
+        metadata=kept_metadata(metadata),
         stored=storage.keep(
             organization=principal.organization,
             pieces=content.pieces(),
@@ -72,6 +74,17 @@ def same_upload(product: str, upload_type: str, sha256: str, metadata: UploadMet
     """What makes two uploads the same request, whichever way they come: a SHA-256 in hex."""
     parts = (product, upload_type, sha256)
     return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(metadata))
+
+
+def kept_metadata(metadata: UploadMetadata) -> dict[str, Any]:
+    """``metadata`` as it is kept with an upload that is being received.
+
+    ``clockAhead`` (seconds) is added where the client's clock differs: its times mean another one.
+    """
+    kept: dict[str, Any] = msgspec.to_builtins(metadata)
+    if ahead := current_request().clock_ahead:
+        kept["clockAhead"] = ahead
+    return kept
 
 
 def check_type(product: str, upload_type: str) -> None:

@@ -70,6 +70,7 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    65: "runs that arrive in the wrong order",
 }
 
 MISSING: dict[int, Missing] = {

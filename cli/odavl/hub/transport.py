@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import IO, Self, TypeVar
@@ -228,7 +229,11 @@ class HubClient:
         return target
 
     def _exchange(self, call: Call, url: str, request_id: str) -> Answer:
-        headers = {"X-Request-Id": request_id}
+        # The time lets the hub put right what a clock that is wrong says elsewhere.
+        headers = {
+            "X-Request-Id": request_id,
+            "Date": format_datetime(datetime.now(UTC), usegmt=True),
+        }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if self.organization_id:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -100,7 +101,7 @@ def analyze(
     Raises :class:`UsageError` for an unknown detector, a root that is no folder and a file outside.
     An interruption kills what runs and is raised again.
     """
-    started = time.monotonic()
+    started, analysed_at = time.monotonic(), datetime.now(UTC)
     root = root.resolve()
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder.")
@@ -122,6 +123,7 @@ def analyze(
             duration_ms=_milliseconds_since(started),
             code_lines=_count_code_lines(root, selection),
         ),
+        analysed_at=analysed_at,
     )
 
 
