@@ -47,8 +47,8 @@ def take_in_now(upload: Upload, document: Document, branch: str | None) -> Run |
     """Take a run in within the request that brought it; None where a job has to.
 
     That is where another run of the branch is being taken in or waits to be, or got ahead of this
-    one in between; then nothing of it is left. Without a ``branch`` it is the project's default one.
-    Raises what :func:`ingest` does.
+    one in between; then nothing of it is left. Without a ``branch`` it is the project's default
+    one. Raises what :func:`ingest` does.
     """
     turn = try_turn(upload.project, _branch(upload, branch))
     if turn is None:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Project
 from accounts.statements import Statement
@@ -98,12 +99,7 @@ def try_turn(project: Project, branch: str) -> Turn | None:
     if not ours or are_waiting:
         return None
     if stream is None:
-        stream = Stream(
-            pk=_next_id(),
-            organization_id=project.organization_id,
-            project=project,
-            branch=branch,
-        )
+        stream = _new_stream(project, branch)
     stream.project = project
     return Turn(stream, None if before is None else _UNRESOLVED.decode(before))
 
@@ -115,13 +111,10 @@ def take_place(run: Run) -> None:
     """
     stream = run.stream
     with connection.cursor() as cursor:
-        if run.sequence == 1:
-            # No row yet: it comes with its first run, and whoever makes it at the same time waits
-            # for as little as one who counts up.
-            values = [stream.pk, stream.organization_id, stream.project_id, stream.branch]
-            cursor.execute(_BEGIN, values)
-            if cursor.rowcount:
-                return
+        # No row yet: it comes with its first run, and whoever makes it at the same time waits for
+        # as little as one who counts up.
+        if run.sequence == 1 and _is_begun(cursor, stream):
+            return
         cursor.execute(_TAKE_PLACE, [stream.pk, run.sequence - 1])
         if not cursor.rowcount:
             raise OvertakenError
@@ -137,15 +130,12 @@ def queued_run(project: Project, branch: str) -> Run:
     """A run, not saved yet, in the next place of its stream, whose row is locked from here on."""
     stream = _counted_up(project, branch)
     if stream is None:
+        new = _new_stream(project, branch)
         with connection.cursor() as cursor:
-            values = [_next_id(), project.organization_id, project.pk, branch]
-            cursor.execute(_BEGIN, values)
             # Of two first uploads that race one begins the stream, the other counts it up.
-            stream = (
-                Stream(pk=values[0], organization_id=values[1], branch=branch, last_sequence=1)
-                if cursor.rowcount
-                else _counted_up(project, branch)
-            )
+            if _is_begun(cursor, new):
+                return _run_in(new, 1)
+        stream = _counted_up(project, branch)
         assert stream is not None  # noqa: S101 - streams are deleted only with their project, which we hold
     stream.project = project
     return _run_in(stream, stream.last_sequence)
@@ -186,11 +176,21 @@ def _counted_up(project: Project, branch: str) -> Stream | None:
     return None if row is None else row[0]
 
 
-def _next_id() -> int:
+def _new_stream(project: Project, branch: str) -> Stream:
+    """Not saved, but with the number that its issues may refer to."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('insight_stream', 'id'))")
         (number,) = cursor.fetchone()
-    return int(number)
+    return Stream(
+        pk=number, organization_id=project.organization_id, project=project, branch=branch
+    )
+
+
+def _is_begun(cursor: CursorWrapper, stream: Stream) -> bool:
+    """Insert it with its first run; False where it is there already."""
+    values = (stream.pk, stream.organization_id, stream.project_id, stream.branch)
+    cursor.execute(_BEGIN, values)
+    return bool(cursor.rowcount)
 
 
 def _name(project_id: UUID, branch: str) -> str:
