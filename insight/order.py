@@ -53,8 +53,15 @@ def time_of_analysis(upload: Upload, header: Header, *, arrival: datetime) -> da
     return min(told, arrival)
 
 
-def later_looks(run: Run) -> LaterLooks | None:
-    """By the runs of the stream that were made later and taken in before; None without any."""
+def later_looks(run: Run, latest: datetime | None) -> LaterLooks | None:
+    """By the runs of the stream that were made later and taken in before; None without any.
+
+    ``latest`` is the time of the latest of all that are in, None where it has to be looked up.
+    """
+    if run.sequence == 1 or run.analysed_at is None:
+        return None
+    if latest is not None and latest <= run.analysed_at:
+        return None
     later = (
         Run.objects.belonging_to(stream=run.stream)
         .filter(
