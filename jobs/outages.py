@@ -15,12 +15,17 @@ LONGEST = 60.0
 """Seconds that a worker waits; after a longer outage the relay sends the jobs anew."""
 
 _LOOK_SECONDS = 0.2
+_IDLE_FOR_TOO_LONG = "25P03"
+"""The SQLSTATE of a transaction that was ended because it did nothing; psycopg2 counts it among the
+database's own defects."""
 T = TypeVar("T")
 
 
 def is_passing(error: BaseException | None) -> bool:
     """Whether the database is gone, starting, locked or out of time: another try may do."""
     if isinstance(error, OperationalError | InterfaceError):
+        return True
+    if getattr(getattr(error, "__cause__", None), "pgcode", None) == _IDLE_FOR_TOO_LONG:
         return True
     # A server that dies in the middle of a statement leaves psycopg2 with neither a class of its
     # own for that nor an SQLSTATE; whatever a server still says has one.

@@ -1,5 +1,6 @@
 """What granian serves: ``granian --interface asginl odavl_hub.asgi:application``."""
 
+from accounts.connections import ProcessKind, serve_as
 from odavl_hub import env
 from odavl_hub.reception.body import Patience
 from odavl_hub.reception.capacity import capacity
@@ -8,6 +9,7 @@ from odavl_hub.reception.memory import keep_freed_memory
 from odavl_hub.wsgi import application as wsgi_application
 
 keep_freed_memory()
+serve_as(ProcessKind.WEB)
 application = Desk(
     wsgi_application,
     capacity=capacity(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_init
 
 from jobs import broker
 
@@ -16,3 +18,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # Web threads other than the importing one must find this application, too.
 app.set_default()
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+def _serve_as_worker(**_: Any) -> None:
+    """In the process that the workers are forked from, however it was started."""
+    from accounts.connections import ProcessKind, serve_as  # noqa: PLC0415 - needs the settings
+
+    serve_as(ProcessKind.WORKER)

@@ -64,6 +64,17 @@ def integer(name: str, default: int, *, at_least: int = 0) -> int:
     return number
 
 
+def seconds(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """As many whole numbers as ``default`` has, with commas between; none is negative."""
+    parts = words(name, tuple(map(str, default)))
+    if len(parts) != len(default) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ImproperlyConfigured(
+            f"{name} is {','.join(parts)!r}; write {len(default)} numbers of seconds, such as "
+            f"{','.join(map(str, default))}."
+        )
+    return tuple(map(int, parts))
+
+
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """A comma-separated list."""
     value = os.environ.get(name)

@@ -139,6 +139,16 @@ DATABASES = {
 }
 # A database that does not even answer the door must not hold a request for minutes.
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# Seconds that a lock is waited for, that a statement may take, and that a transaction may do
+# nothing; 0 for no bound. A worker's are those of the longest job; a migration rather fails than
+# lets everybody wait behind it for a table.
+DATABASE_TIMEOUTS = {
+    "web": env.seconds("DATABASE_TIMEOUTS_WEB", (2, 30, 60)),
+    "worker": env.seconds("DATABASE_TIMEOUTS_WORKER", (30, 1_800, 600)),
+    "relay": env.seconds("DATABASE_TIMEOUTS_RELAY", (5, 300, 60)),
+    "migration": env.seconds("DATABASE_TIMEOUTS_MIGRATION", (10, 21_600, 3_600)),
+    "command": env.seconds("DATABASE_TIMEOUTS_COMMAND", (30, 3_600, 3_600)),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # What libraries cache; sign-in limits are counted in Redis (accounts.counting).

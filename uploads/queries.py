@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from accounts.finding import found, no_such
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
-from odavl.wire.errors import Conflict, NotFound, TransferExpired
+from odavl.wire.errors import Conflict, InvalidPayload, NotFound, TransferExpired
 from odavl.wire.moments import checked
 from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
@@ -111,13 +111,23 @@ LIMIT 1
 
 def sent_at(upload: Upload) -> datetime:
     """When the client says that it sent the upload; now, where it says nothing that can be."""
+    return told_time(upload) or timezone.now()
+
+
+def told_time(upload: Upload) -> datetime | None:
+    """The time that the metadata tell; None where they tell nothing that can be."""
     try:
         moment = parse_datetime(upload.metadata.get("timestamp") or "")
         if moment is not None and moment.tzinfo is not None:
-            return checked(moment, "/metadata/timestamp")
-    except ValueError:
+            return checked(moment, "/metadata/timestamp") - clock_ahead(upload)
+    except (ValueError, InvalidPayload):
         pass
-    return timezone.now()
+    return None
+
+
+def clock_ahead(upload: Upload) -> timedelta:
+    """What to take off the times that the client told: by so much was its clock ahead of ours."""
+    return timedelta(seconds=upload.metadata.get("clockAhead", 0))
 
 
 def missing_chunks(transfer: Transfer) -> list[str]:

@@ -34,7 +34,7 @@ from storage.models import StoredObject
 from storage.objects.interface import Staged
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
-from uploads.services import check_type, project_for
+from uploads.services import check_type, kept_metadata, project_for
 
 LEASE = timedelta(hours=24)
 """How long a transfer is kept after the last thing that arrived for it."""
@@ -74,7 +74,7 @@ def begin(
             product=product,
             type=request.type,
             file_name=request.file_name,
-            metadata=msgspec.to_builtins(request.metadata),
+            metadata=kept_metadata(request.metadata),
             size=request.size,
             sha256=request.sha256,
             idempotency_key=idempotency_key,

@@ -56,5 +56,5 @@ def announced_length(meta: Environment) -> int:
 
 
 def client_of(meta: Environment) -> tuple[str, int]:
-    """Address and port of whoever connected."""
-    return meta["REMOTE_ADDR"], int(meta["REMOTE_PORT"])
+    """Address and port of whoever connected; those through a Unix socket have none."""
+    return meta["REMOTE_ADDR"], int(meta["REMOTE_PORT"] or 0)

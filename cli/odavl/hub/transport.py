@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
@@ -244,7 +245,11 @@ class HubClient:
         """One request and its answer: the one place where a key goes out, and only to its hub."""
         if _origin(url) != self._origin:
             raise NotTheHub("The hub named an address of another origin; nothing was sent there.")
-        headers = {"X-Request-Id": request_id}
+        # The time lets the hub put right what a clock that is wrong says elsewhere.
+        headers = {
+            "X-Request-Id": request_id,
+            "Date": format_datetime(datetime.now(UTC), usegmt=True),
+        }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if self.organization_id:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from odavl.wire import limits
+from odavl.wire.moments import Moment
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
@@ -100,6 +101,8 @@ class AnalysisResults(msgspec.Struct, kw_only=True, rename="camel"):
     """None in the short form: the detectors that have findings, over the whole project."""
     git: GitState = msgspec.field(default_factory=GitState)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
+    analysed_at: Moment | None = None
+    """When the analysis began to read the files; None where nobody knows."""
 
     @property
     def finding_count(self) -> int:

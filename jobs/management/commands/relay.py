@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
 
+from accounts.connections import ProcessKind, serve_as
 from jobs import relay
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ class Command(BaseCommand):
     help = "Sends lost messages, wakes delayed jobs and runs periodic tasks; may run twice."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        serve_as(ProcessKind.RELAY)
         stopped = threading.Event()
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature

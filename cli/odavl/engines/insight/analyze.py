@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -108,7 +109,7 @@ def analyze(
     Raises :class:`UsageError` for an unknown detector, a root that is no folder and a file outside.
     An interruption kills what runs and is raised again.
     """
-    started = time.monotonic()
+    started, analysed_at = time.monotonic(), datetime.now(UTC)
     root = root.resolve()
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder.")
@@ -134,6 +135,7 @@ def analyze(
             duration_ms=_milliseconds_since(started),
             code_lines=_count_code_lines(root, selection),
         ),
+        analysed_at=analysed_at,
     )
 
 
