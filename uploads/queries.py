@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 from django.db.models import Sum
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from accounts.clock import database_now
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
@@ -57,6 +57,8 @@ class Place(NamedTuple):
     transfer_id: UUID
     expires_at: datetime
     """When the transfer does, unless more comes for it."""
+    looked_at: datetime
+    """When that was, by the same clock: the database's."""
     sha256: str
     size: int
     """Of the uncompressed bytes, as the chunk's name."""
@@ -102,7 +104,7 @@ def place_of(
 
 # One statement for transfer and chunk, written by hand: every chunk that arrives asks it.
 _PLACE = """
-SELECT transfer.state, transfer.id, transfer.expires_at,
+SELECT transfer.state, transfer.id, transfer.expires_at, statement_timestamp(),
        chunk.sha256, chunk.size, chunk.stored_id IS NOT NULL
 FROM uploads_transfer AS transfer
 LEFT JOIN uploads_transferchunk AS chunk ON chunk.transfer_id = transfer.id
@@ -122,7 +124,7 @@ def sent_at(upload: Upload) -> datetime:
             return checked(moment, "/metadata/timestamp")
     except ValueError:
         pass
-    return timezone.now()
+    return database_now()
 
 
 def missing_chunks(transfer: Transfer) -> list[str]:
