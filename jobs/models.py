@@ -141,6 +141,11 @@ class Job(OrganizationScoped):
         return f"{self.type} {self.id}"
 
     @property
+    def is_held_up(self) -> bool:
+        """Whether it waits for what :attr:`waiting_for` names; a version before leaves that."""
+        return bool(self.waiting_for) and self.state in UNFINISHED
+
+    @property
     def owner(self) -> Organization:
         """The organization of a job that has one; :class:`LookupError` for one of the hub's own."""
         if self.organization is None:
