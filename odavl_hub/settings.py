@@ -240,8 +240,10 @@ EMAIL_BACKEND = (
 )
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "odavl@localhost")
 
+# How long what is over is kept, in days; 0 is for ever.
 AUDIT_DAYS = env.integer("AUDIT_DAYS", 365, at_least=0)
-"""How long the audit log goes back; 0 for ever."""
+JOB_DAYS = env.integer("JOB_DAYS", 7, at_least=0)
+TRANSFER_DAYS = env.integer("TRANSFER_DAYS", 30, at_least=0)
 
 # ── Languages ─────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"

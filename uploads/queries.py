@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 from django.db.models import QuerySet, Sum
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from accounts.clock import database_now
 from accounts.finding import found, no_such
 from accounts.principal import Principal
 from jobs.models import Job, State
@@ -52,6 +52,8 @@ class Place(NamedTuple):
     transfer_id: UUID
     expires_at: datetime
     """When the transfer does, unless more comes for it."""
+    looked_at: datetime
+    """When that was, by the same clock: the database's."""
     sha256: str
     size: int
     """Of the uncompressed bytes, as the chunk's name."""
@@ -97,7 +99,7 @@ def place_of(
 
 # One statement for transfer and chunk, written by hand: every chunk that arrives asks it.
 _PLACE = """
-SELECT transfer.state, transfer.id, transfer.expires_at,
+SELECT transfer.state, transfer.id, transfer.expires_at, statement_timestamp(),
        chunk.sha256, chunk.size, chunk.stored_id IS NOT NULL
 FROM uploads_transfer AS transfer
 LEFT JOIN uploads_transferchunk AS chunk ON chunk.transfer_id = transfer.id
@@ -111,7 +113,7 @@ LIMIT 1
 
 def sent_at(upload: Upload) -> datetime:
     """When the client says that it sent the upload; now, where it says nothing that can be."""
-    return told_time(upload) or timezone.now()
+    return told_time(upload) or database_now()
 
 
 def told_time(upload: Upload) -> datetime | None:
