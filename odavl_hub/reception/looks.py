@@ -23,7 +23,13 @@ SECONDS = 4.0
 def _health() -> Health:
     late = _late()
     return Health(
-        status="down", version=__version__, database=late, migrations=late, redis=late, storage=late
+        status="down",
+        version=__version__,
+        database=late,
+        migrations=late,
+        redis=late,
+        storage=late,
+        jobs=late,
     )
 
 
