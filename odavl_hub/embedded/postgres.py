@@ -33,7 +33,7 @@ DATABASE = "odavl"
 SUPERUSER = "postgres"
 PORT = 5432  # of the socket's name; else PGPORT of somebody's environment would decide
 START_SECONDS = 300  # crash recovery of a large WAL may take its time
-LEFTOVER_SECONDS = 15
+LEFTOVER_SECONDS = 60
 _POLL_SECONDS = 0.02
 
 _HERE = "/proc/self/cwd"

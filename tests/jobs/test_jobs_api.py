@@ -191,7 +191,6 @@ def test_a_finished_job_sends_its_end_and_then_204(alice: Person) -> None:
     assert (again.status_code, again.content) == (204, b"")
 
 
-@pytest.mark.timeout(30)
 def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
     job = enqueue(alice)
     held = claim(job.id)
@@ -206,7 +205,6 @@ def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
     assert list(stream) == []
 
 
-@pytest.mark.timeout(30)
 def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.2)
     monkeypatch.setattr(streaming, "LOOK", 0.05)
@@ -217,7 +215,6 @@ def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) ->
     assert len([piece for piece in pieces if b"event: job" in piece]) == 1
 
 
-@pytest.mark.timeout(30)
 def test_streams_never_take_all_threads(alice: Person, settings: LazySettings) -> None:
     job = enqueue(alice)
     path = f"/jobs/{job.id}/events"
