@@ -17,6 +17,7 @@ import psutil
 
 MARK = "ODAVL_TEST_RUN"
 _ROUNDS = 20
+_LOOK_SECONDS = 1
 
 
 def watch() -> subprocess.Popen[bytes]:
@@ -51,7 +52,7 @@ def main(mark: str) -> None:
         for process in left:
             with suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, timeout=1)
+        psutil.wait_procs(left, timeout=_LOOK_SECONDS)
 
 
 if __name__ == "__main__":
