@@ -19,17 +19,20 @@ import dj_database_url
 import pytest
 from django.conf import settings
 
+from tests import watchdog
 from tests.services import TestServices
 
 pytest_plugins = ["tests.cast", "tests.faults.summary"]
 
 _SERVICES = pytest.StashKey[TestServices]()
+_WATCHDOG = pytest.StashKey["subprocess.Popen[bytes]"]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[_WATCHDOG] = watchdog.watch()
         services = TestServices()
         config.stash[_SERVICES] = services
         services.start()
@@ -46,6 +49,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(_FOLDER, None)
     if folder is not None:
         folder.cleanup()
+    guard = config.stash.get(_WATCHDOG, None)
+    if guard is not None:
+        guard.stdin.close()
+        guard.wait()
 
 
 def _compile_messages() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-START_SECONDS = 60
+START_SECONDS = 600
 
 
 def free_port() -> int:
@@ -101,10 +101,13 @@ class HubProcess:
                     found.add(process)
         return [process for process in found if _is_running(process)]
 
-    def child(self, command: str) -> psutil.Process:
-        """The one process whose command line holds ``command``."""
+    def server(self, service: str) -> psutil.Process:
+        """The embedded ``postgres`` or ``redis``: our own child that is no fork of ours."""
+        names = {"redis": ("redis-server", "valkey-server"), "postgres": ("postgres",)}[service]
         (found,) = [
-            process for process in self.tree() if command in " ".join(process.cmdline()[:1])
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if any(name in " ".join(child.cmdline()[:1]) for name in names)
         ]
         return found
 
@@ -123,7 +126,7 @@ class HubProcess:
         """Ask it to end; the exit code."""
         if self.process.poll() is None:
             self.send(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=300)
         return self.process.returncode
 
     def kill_all(self) -> None:
@@ -131,7 +134,7 @@ class HubProcess:
         for process in self.tree():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=300)
 
 
 def _is_running(process: psutil.Process) -> bool:
@@ -145,7 +148,7 @@ def refused(data: Path, **environment: str) -> tuple[int, str]:
     """Start a hub that cannot start; its exit code and standard error."""
     hub = HubProcess(data, **environment)
     try:
-        _, error = hub.process.communicate(timeout=60)
+        _, error = hub.process.communicate(timeout=300)
     finally:
         hub.process.kill()
     return hub.process.returncode, error

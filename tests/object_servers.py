@@ -27,7 +27,7 @@ from tests.hub_process import free_port
 SERVERS = Path(__file__).resolve().parent / "storage" / "servers"
 AZURITE = SERVERS / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 BUCKET = "odavl"
-_START_SECONDS = 60
+_START_SECONDS = 600
 # The account that every Azurite has; its key stands in Azurite's own documentation.
 _AZURITE_ACCOUNT = "devstoreaccount1"
 _AZURITE_KEY = (
@@ -71,7 +71,7 @@ class _Server:
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=30)
+            self.process.wait(300)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

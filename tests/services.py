@@ -13,6 +13,7 @@ import psutil
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
 
 _PREFIX = "odavl-tests-"
+_ROOM = 4 << 30
 
 
 def _remove_leftovers(home: Path) -> None:
@@ -23,14 +24,18 @@ def _remove_leftovers(home: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _has_room(folder: str) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
+
+
 class TestServices:
     """Starts what the environment does not name, and names it there for workers to inherit."""
 
     __test__ = False
 
     def __init__(self) -> None:
-        # Short, so that the sockets lie inside; in memory where there is such a place.
-        home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+        # In memory where there is room: containers have 64 MiB.
+        home = "/dev/shm" if _has_room("/dev/shm") else tempfile.gettempdir()
         _remove_leftovers(Path(home))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self._running: list[tuple[EmbeddedPostgres | EmbeddedRedis, subprocess.Popen[bytes]]] = []

@@ -9,7 +9,7 @@ from django.db import connection
 
 def until_somebody_waits() -> None:
     """Return once another session of this database waits for a lock."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(

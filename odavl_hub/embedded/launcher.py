@@ -88,12 +88,15 @@ def run(command: list[str], *, account: Account, folder: Path) -> subprocess.Com
 def unprivileged_accounts() -> Iterable[Account]:
     """Those that may run PostgreSQL, to be tried in this order: never root.
 
-    For everybody but root that is oneself. Raises :class:`EmbeddedServiceError` where there is
-    no account to become.
+    For everybody but root that is oneself; in a namespace where the machine has no name for one,
+    as in containers that run under any number: initdb asks for it. Raises
+    :class:`EmbeddedServiceError` where there is no account to become.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and _has_a_name(os.geteuid()):
         return [own_account()]
     entry = _service_entry()
+    if os.geteuid() != 0:
+        return [Account("namespace", entry.pw_uid, entry.pw_gid)]
     return [Account(method, entry.pw_uid, entry.pw_gid) for method in ("dropped", "namespace")]
 
 
@@ -126,6 +129,14 @@ def give_to(account: Account, folder: Path) -> None:
         os.chown(path, account.owner_uid, account.owner_gid, follow_symlinks=False)
 
 
+def _has_a_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def _service_entry() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         try:
@@ -133,7 +144,7 @@ def _service_entry() -> pwd.struct_passwd:
         except KeyError:
             continue
     raise EmbeddedServiceError(
-        "PostgreSQL refuses to run as root and there is no account 'nobody': "
+        "PostgreSQL needs an account other than root, and there is no 'nobody': "
         "start the hub as another user, or set DATABASE_URL."
     )
 

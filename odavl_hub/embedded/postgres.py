@@ -33,9 +33,10 @@ DATABASE = "odavl"
 SUPERUSER = "postgres"
 PORT = 5432  # of the socket's name; else PGPORT of somebody's environment would decide
 START_SECONDS = 300  # crash recovery of a large WAL may take its time
-LEFTOVER_SECONDS = 15
+LEFTOVER_SECONDS = 60
 _POLL_SECONDS = 0.02
 
+_ENOUGH_SHARED_MEMORY = 1 << 30
 _HERE = "/proc/self/cwd"
 """The folder that a program was started in, whether or not it may pass those above (Linux)."""
 
@@ -111,7 +112,7 @@ class EmbeddedPostgres:
         """Start the server as a child; its log goes to ``output``. Follow with :meth:`wait`."""
         settings = _SETTINGS if self.durable else _SETTINGS | _FORGETFUL_SETTINGS
         # For whoever looks at the processes; PostgreSQL lets anybody name settings with a dot.
-        settings = settings | {"odavl.cluster": str(self.cluster)}
+        settings = settings | {"odavl.cluster": str(self.cluster)} | _shared_memory()
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return launcher.launch(
             [str(self._programs / "postgres"), "-D", _seen_from_inside(self.cluster), *options],
@@ -226,9 +227,19 @@ def _account_and_programs(home: Path) -> tuple[launcher.Account, Path]:
             if launcher.works(account, executable=programs / "postgres", folder=home):
                 return account, programs
     raise EmbeddedServiceError(
-        "PostgreSQL refuses to run as root, and this machine does not let root become somebody "
-        "else: start the hub as another user, or set DATABASE_URL."
+        "PostgreSQL runs neither as root nor under a number without a name, and this machine lets "
+        "us become nobody else: start the hub as another user, or set DATABASE_URL."
     )
+
+
+def _shared_memory() -> dict[str, str]:
+    """Where queries on several cores meet: not in the 64 MiB that a container has for it."""
+    try:
+        found = os.statvfs("/dev/shm")  # noqa: S108 - looked at, nothing is made there
+    except OSError:
+        return {}
+    is_small = found.f_frsize * found.f_blocks < _ENOUGH_SHARED_MEMORY
+    return {"dynamic_shared_memory_type": "sysv"} if is_small else {}
 
 
 def _seen_from_inside(folder: Path) -> str:

@@ -23,7 +23,7 @@ from odavl_hub.embedded.sockets import (
     make_private_folder,
 )
 
-START_SECONDS = 60
+START_SECONDS = 300
 _SOCKET = "redis.sock"
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 5

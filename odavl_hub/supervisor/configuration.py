@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT = 8000
 _LARGEST_PORT = 65535
 _SECRETS = {"SECRET_KEY": "secret-key", "API_KEY_PEPPER": "api-key-pepper"}
-_LEFTOVER_SECONDS = 20
+_LEFTOVER_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from odavl_hub.supervisor.services import (
 from odavl_hub.supervisor.tree import Child, Tree
 from odavl_hub.supervisor.undertaker import Undertaker
 
-_SERVING_SECONDS = 60
+_SERVING_SECONDS = 300
 _POLL_SECONDS = 0.02
 _SAME_WISH_SECONDS = 1.0
 _ORDER_OF_STOP = (

@@ -91,7 +91,7 @@ def test_a_request_while_the_first_is_under_way_is_told_to_wait(alice: Person):
 
     def slow() -> tuple[int, bytes]:
         begun.set()
-        assert may_end.wait(30)
+        assert may_end.wait(300)
         return work()
 
     answers: list[Answer] = []
@@ -104,12 +104,12 @@ def test_a_request_while_the_first_is_under_way_is_told_to_wait(alice: Person):
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(300)
     with pytest.raises(InProgress) as refused:
         run_once(alice.principal, KEY, DIGEST, work, project=None)
     assert refused.value.retry_after == 1
     may_end.set()
-    thread.join(30)
+    thread.join(300)
     assert run_once(alice.principal, KEY, DIGEST, work, project=None) == answers[0]._replace(
         replayed=True
     )
@@ -124,7 +124,7 @@ def test_a_connection_that_dies_in_the_middle_frees_the_key(alice: Person):
     def dies() -> tuple[int, bytes]:
         work()
         begun.set()
-        assert may_die.wait(30)
+        assert may_die.wait(300)
         # As when the process is killed: the server sees the connection end, no ROLLBACK.
         connection.connection.close()
         return 201, b"{}"
@@ -140,9 +140,9 @@ def test_a_connection_that_dies_in_the_middle_frees_the_key(alice: Person):
     died = threading.Event()
     thread = threading.Thread(target=first)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(300)
     may_die.set()
-    thread.join(30)
+    thread.join(300)
     assert died.is_set()
     assert not run_once(alice.principal, KEY, DIGEST, work, project=None).replayed
     assert work.times == 1

@@ -179,7 +179,7 @@ class TestTheProjectAnUploadMeans:
 
         def find(_: int):
             try:
-                start.wait(30)
+                start.wait(300)
                 return find_or_create_project(alice.principal, project_name="Race").pk
             finally:
                 connection.close()

@@ -148,6 +148,6 @@ def send(address: str, token: str, results: AnalysisResults) -> None:
         content=json.dumps(body),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         trust_env=False,
-        timeout=30,
+        timeout=300,
     )
     assert answer.status_code == 201, answer.text

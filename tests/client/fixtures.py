@@ -69,7 +69,7 @@ def odavl(home: Path, project: Path) -> Odavl:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
@@ -98,6 +98,6 @@ def on_a_terminal(
             seen += piece
     except OSError:  # Linux tells the end of a terminal so
         pass
-    process.wait(60)
+    process.wait(300)
     os.close(master)
     return seen.decode()

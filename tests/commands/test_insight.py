@@ -270,7 +270,7 @@ def test_every_wish_to_end_during_the_upload_queues_and_3(
 
     def interrupt(_handler: object) -> bool:
         started[0].send_signal(stop)
-        started[0].wait(30)
+        started[0].wait(300)
         return True
 
     small_hub.faults.append(interrupt)
@@ -284,7 +284,7 @@ def test_every_wish_to_end_during_the_upload_queues_and_3(
             text=True,
         )
     )
-    _, talk = started[0].communicate(timeout=60)
+    _, talk = started[0].communicate(timeout=300)
     assert "Not uploaded, but queued: The upload was interrupted." in talk
     assert started[0].returncode == 3
     assert queued(odavl)["total"] == 1

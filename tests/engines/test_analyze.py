@@ -203,7 +203,7 @@ class TestSideBySide:
         with pytest.raises(KeyboardInterrupt):
             analyze(project)
         thread.join()
-        assert psutil.wait_procs(children, timeout=10)[1] == []
+        assert psutil.wait_procs(children, timeout=300)[1] == []
 
     def test_a_defect_in_a_progress_callback_kills_what_runs(self, project, monkeypatch):
         monkeypatch.setattr(module, "DETECTORS", (Sleeper(),))

@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from odavl.engines.insight.fingerprints import assign_fingerprints, enclosing_scopes
 from odavl.wire.analysis import Diagnostic
 from tests.engines.matching import Comparison, compare
+from tests.yardstick import yardsticks_of
 
 FORM = re.compile(r"[0-9a-f]{32}")
 
@@ -136,7 +136,7 @@ class TestWithoutSources:
         assert compare(run(5), run(3)) == Comparison(new=0, fixed=2, unchanged=3)
         assert compare(run(3), run(7)) == Comparison(new=4, fixed=0, unchanged=3)
 
-    def test_a_hundred_thousand_take_less_than_half_a_second(self):
+    def test_a_hundred_thousand_are_a_matter_of_a_moment(self):
         numbers = random.Random(1)
         found: dict[str, list[Diagnostic]] = {}
         for number in range(100_000):
@@ -144,10 +144,8 @@ class TestWithoutSources:
             place = numbers.randrange(1, 3000)
             one = finding(place, text, code=f"E{number % 200}")
             found.setdefault(f"{number % 1500}.py", []).append(one)
-        started = time.process_time()
-        assign_fingerprints(found)
-        # The goal is 0.4 s; the bound leaves room for machines that run other tests at once.
-        assert time.process_time() - started < 1.5
+        # One to two where it takes its goal of 0.4 s.
+        assert yardsticks_of(lambda: assign_fingerprints(found)) < 6
         for each in found.values():
             assert len({one.fingerprint for one in each}) == len(each)
 
@@ -331,8 +329,9 @@ class TestScopes:
         ]  # fmt: skip
 
     def test_a_line_of_a_megabyte_is_no_trouble(self):
-        started = time.process_time()
-        assert enclosing_scopes(["(" * 500_000 + ")" * 500_000 + "{"]) == [""]
-        found = {"a.min.js": [finding(1, column=400_000 + n) for n in range(300)]}
-        assign_fingerprints(found, lambda _: ["ab;" * 300_000])
-        assert time.process_time() - started < 5
+        def look() -> None:
+            assert enclosing_scopes(["(" * 500_000 + ")" * 500_000 + "{"]) == [""]
+            found = {"a.min.js": [finding(1, column=400_000 + n) for n in range(300)]}
+            assign_fingerprints(found, lambda _: ["ab;" * 300_000])
+
+        assert yardsticks_of(look) < 5

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from odavl.wire.analysis import AnalysisResults, Diagnostic
 from odavl.wire.sarif import SARIF_DECODER, ArtifactLocation, SarifLog, SarifRun
 from tests.engines.documents import everything, report, statuses
 from tests.engines.matching import compare
+from tests.yardstick import yardsticks_of
 
 SAMPLES = Path(__file__).parent / "sarif"
 BESIDE_US = Path(sys.executable).parent
@@ -404,8 +404,7 @@ def test_a_hundred_thousand_results_take_about_a_second():
         for number in range(100_000)
     ]
     document = log(run(*results, name="ruff"))
-    started = time.process_time()
-    found = results_from_sarif(document, root=None)
-    # The goal is 1 s; the bound leaves room for machines that run other tests at once.
-    assert time.process_time() - started < 3
-    assert found.finding_count == 100_000
+    found = []
+    # Three where it takes its goal of a second.
+    assert yardsticks_of(lambda: found.append(results_from_sarif(document, root=None))) < 12
+    assert found[0].finding_count == 100_000

@@ -87,7 +87,7 @@ class HubAtWork:
         self.http = httpx.Client(
             base_url=f"{self.process.url}/api/v1",
             headers={"Authorization": f"Bearer {self.key}"},
-            timeout=30,
+            timeout=300,
             trust_env=False,
         )
 
@@ -158,7 +158,7 @@ class HubAtWork:
         return found
 
     def wait(
-        self, job_id: str, seen: Callable[[dict[str, Any]], Any], seconds: float = 90
+        self, job_id: str, seen: Callable[[dict[str, Any]], Any], seconds: float = 600
     ) -> dict[str, Any]:
         """The job once ``seen``; whatever the hub answers until then, 503 included."""
         deadline = time.monotonic() + seconds
@@ -172,7 +172,7 @@ class HubAtWork:
                     return found
         raise AssertionError(f"not within {seconds} s: {last}\n{self.process.log()[-4000:]}")
 
-    def finished(self, job_id: str, seconds: float = 90) -> dict[str, Any]:
+    def finished(self, job_id: str, seconds: float = 600) -> dict[str, Any]:
         job = self.wait(job_id, lambda job: job["finishedAt"], seconds)
         assert job["state"] == "completed", job
         return job

@@ -21,6 +21,7 @@ from odavl.hub.queue import QueuedUpload, UploadQueue, new_item_id, timestamp
 from tests.client.fixtures import Odavl, command, command_environment
 from tests.client.small_hub import TOKEN, Reply, SmallHub, answer
 from tests.faults.queueing import AWAY, SARIF, enqueue, settings
+from tests.yardstick import yardstick
 
 PROGRAMS = Path(__file__).parent
 
@@ -47,7 +48,6 @@ def item(**changes: object) -> QueuedUpload:
 # ── 1: killed between any two system calls ───────────────────────────────────
 
 
-@pytest.mark.timeout(280)
 @pytest.mark.parametrize("act", ["add", "send", "set aside"])
 def test_row_1_killed_between_any_two_system_calls(home: Path, act: str) -> None:
     """A tracer stops the program at each of its system calls in turn, and kills it there."""
@@ -173,7 +173,6 @@ def test_row_5_a_queue_that_leads_elsewhere_is_refused(
 # ── 6: many at once ──────────────────────────────────────────────────────────
 
 
-@pytest.mark.timeout(120)
 def test_row_6_twenty_enqueue_and_two_process_at_once(
     home: Path, project: Path, sarif: Path, queue: UploadQueue, small_hub: SmallHub
 ) -> None:
@@ -323,7 +322,6 @@ def test_row_12_a_redirect_elsewhere_gets_neither_key_nor_payload(
         stranger.close()
 
 
-@pytest.mark.timeout(120)
 def test_row_14_ten_thousand_items_are_quick_and_the_next_is_refused(
     odavl: Odavl, home: Path, sarif: Path, queue: UploadQueue, project: Path
 ) -> None:
@@ -334,8 +332,10 @@ def test_row_14_ten_thousand_items_are_quick_and_the_next_is_refused(
         queue.blob_path(each).write_bytes(b"body")
     assert len(queue.content().items) == 10_000
     seconds, peak = min(_cost(home, project) for _ in range(3))
-    sys.stderr.write(f"\nrow 14: {seconds:.2f} s of processor, {peak} MiB\n")
-    assert seconds < 0.35
+    unit = yardstick()
+    sys.stderr.write(f"\nrow 14: {seconds:.2f} s of processor ({seconds / unit:.1f} yardsticks)")
+    sys.stderr.write(f", {peak} MiB\n")
+    assert seconds < 4 * unit
     assert peak < 80
     result = odavl(
         "insight", "import", "in.sarif", "--upload", ODAVL_CLOUD_API=AWAY, ODAVL_API_KEY="wrong"
@@ -374,7 +374,6 @@ def _cost(home: Path, project: Path) -> tuple[float, int]:
 # ── 15, 16: files and names that are traps ───────────────────────────────────
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device", "socket"])
 def test_row_15_what_is_no_file_is_refused(
     odavl: Odavl, queue: UploadQueue, small_hub: SmallHub, sarif: Path, kind: str

@@ -19,7 +19,6 @@ from tests.jobs.test_workers import run_worker, wait_for
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.end_to_end,
-    pytest.mark.timeout(120),
 ]
 FLOOD = 300
 IN_TIME = 1.0

@@ -21,7 +21,6 @@ from cryptography.x509.oid import NameOID
 from tests.client.fixtures import Odavl, Result
 from tests.client.small_hub import TOKEN, Fault, Reply, SmallHub, answer, html
 
-pytestmark = [pytest.mark.timeout(120)]
 FINDINGS = {
     "version": "2.1.0",
     "runs": [

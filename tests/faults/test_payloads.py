@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.hub_at_work import HubAtWork
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end]
 MEBIBYTE = 1024 * 1024
 BODY = b'{"version":1,"diagnostics":{"a.c":[{"severity":"low","message":"m","line":1}]}}'
 

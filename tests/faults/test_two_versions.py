@@ -27,7 +27,6 @@ from tests.insight.documents import document, envelope, finding
 
 pytestmark = [
     pytest.mark.end_to_end,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(
         not has_earlier(), reason="the version before is not in the history here (git fetch it)"
     ),

@@ -253,7 +253,7 @@ def deployment(folder: Path) -> Iterator[Deployment]:
 
 def _ran(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> str:
     done = subprocess.run(
-        arguments, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
+        arguments, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done.stdout

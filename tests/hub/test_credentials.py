@@ -102,7 +102,7 @@ def test_the_systems_keyring_holds_the_key_where_there_is_one(home: Path, tmp_pa
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert result.stdout.strip() == "the-secret"
     assert store.exists()

@@ -256,14 +256,14 @@ def run(program: str, home: Path, *arguments: str) -> subprocess.CompletedProces
         [sys.executable, "-c", program, str(home), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
 
 def test_twenty_processes_that_enqueue_at_once_lose_nothing(home: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", ADD, str(home)]) for _ in range(20)]
-    assert [process.wait(60) for process in processes] == [0] * 20
+    assert [process.wait(300) for process in processes] == [0] * 20
     queue = UploadQueue(home)
     assert len(queue.content().items) == 20
     assert len(json.loads(queue.index.read_bytes())["items"]) == 20

@@ -270,13 +270,13 @@ def test_ctrl_c_during_the_upload_queues(small_hub: SmallHub, home: Path) -> Non
 
     def interrupt(_handler: object) -> bool:
         process[0].send_signal(signal.SIGINT)
-        process[0].wait(20)
+        process[0].wait(300)
         return True
 
     small_hub.faults.append(interrupt)
     arguments = [sys.executable, "-c", program, small_hub.address, TOKEN, str(home)]
     process.append(subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True))
-    output, _ = process[0].communicate(timeout=30)
+    output, _ = process[0].communicate(timeout=300)
     assert (output.strip(), process[0].returncode) == ("queued True", 3)
     assert waiting(home) == ["queued"]
 

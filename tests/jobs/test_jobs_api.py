@@ -222,7 +222,6 @@ def test_a_finished_job_sends_its_end_and_then_204(alice: Person) -> None:
     assert (again.status_code, again.content) == (204, b"")
 
 
-@pytest.mark.timeout(30)
 def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
     job = enqueue(alice)
     held = claim(job.id)
@@ -237,7 +236,6 @@ def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
     assert list(stream) == []
 
 
-@pytest.mark.timeout(30)
 def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.2)
     monkeypatch.setattr(streaming, "LOOK", 0.05)
@@ -248,7 +246,6 @@ def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) ->
     assert len([piece for piece in pieces if b"event: job" in piece]) == 1
 
 
-@pytest.mark.timeout(30)
 def test_only_so_many_streams_stay_open(
     alice: Person, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

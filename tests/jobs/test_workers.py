@@ -92,7 +92,6 @@ def expire(job: Job) -> None:
     )
 
 
-@pytest.mark.timeout(60)
 def test_a_worker_does_what_is_enqueued(organization, worker, tmp_path):
     job = enqueue(organization, "test.touch")
 
@@ -102,7 +101,6 @@ def test_a_worker_does_what_is_enqueued(organization, worker, tmp_path):
     assert job.attempts == 1
 
 
-@pytest.mark.timeout(120)
 def test_a_job_that_kills_its_worker_fails_and_the_queue_goes_on(organization, worker, tmp_path):
     poison = enqueue(organization, "test.poison")
     for attempt in (1, 2, 3):
@@ -120,7 +118,6 @@ def test_a_job_that_kills_its_worker_fails_and_the_queue_goes_on(organization, w
     assert (poison.state, poison.error["code"]) == (State.FAILED, "worker_lost")
 
 
-@pytest.mark.timeout(120)
 def test_a_critical_job_overtakes_all_that_wait(organization, worker, tmp_path):
     """Not even one message lies in the worker itself, where no other could overtake it."""
     os.mkfifo(tmp_path / "gate")
@@ -147,7 +144,6 @@ def test_a_critical_job_overtakes_all_that_wait(organization, worker, tmp_path):
     assert turns == wanted
 
 
-@pytest.mark.timeout(60)
 def test_a_job_out_of_time_is_stopped_and_tried_again(organization, worker):
     job = enqueue(organization, "test.sleep")
 
@@ -156,7 +152,6 @@ def test_a_job_out_of_time_is_stopped_and_tried_again(organization, worker):
     assert job.error["code"] == "request_timeout"
 
 
-@pytest.mark.timeout(120)
 def test_a_handler_that_hears_nothing_is_killed_and_the_queue_goes_on(
     organization, worker, tmp_path
 ):
@@ -209,7 +204,6 @@ def broker(tmp_path: Path) -> Iterator[OwnBroker]:
     redis.stop(found.server)
 
 
-@pytest.mark.timeout(120)
 def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, broker):
     first = enqueue(organization, "test.touch")
     wait_for(first, lambda job: job.state == State.COMPLETED)
@@ -220,7 +214,6 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(organization, broker):
     wait_for(lost, lambda job: job.state == State.COMPLETED)
 
 
-@pytest.mark.timeout(60)
 def test_a_message_that_could_not_be_acknowledged_is_not_counted_for_ever(broker):
     """A worker may have one in its hands: it would never ask for another."""
     with current_app.connection_for_read() as connection:

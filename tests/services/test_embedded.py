@@ -83,7 +83,7 @@ def test_what_was_committed_survives_a_killed_server(data):
         query(service, "INSERT INTO kept VALUES (1)")
         children = server.children(recursive=True)
         server.kill()
-        psutil.wait_procs([server, *children], timeout=20)
+        psutil.wait_procs([server, *children], timeout=300)
 
     with running(EmbeddedPostgres(data)):
         assert query(service, "SELECT n FROM kept") == [(1,)]
@@ -151,7 +151,7 @@ def test_a_server_dies_with_its_parent(data):
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
 
-    gone, _ = psutil.wait_procs([server], timeout=10)
+    gone, _ = psutil.wait_procs([server], timeout=300)
     assert gone == [server]
 
 

@@ -43,7 +43,7 @@ def send(signed: SignedRequest, data: bytes, **headers: str) -> httpx.Response:
         content=data,
         headers={**signed.headers, **headers},
         trust_env=False,
-        timeout=20,
+        timeout=300,
     )
 
 

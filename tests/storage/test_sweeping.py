@@ -363,12 +363,12 @@ def another_session(work: Callable[[], Any]) -> Any:
         with transaction.atomic():
             results.append(work())
             done.set()
-            may_end.wait(30)
+            may_end.wait(300)
         connection.close()
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert done.wait(30)
+    assert done.wait(300)
     try:
         yield results[0]
     finally:

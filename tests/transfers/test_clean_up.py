@@ -120,12 +120,12 @@ def test_what_somebody_is_about_to_refer_to_stays(api: Api, alice: Person) -> No
         with transaction.atomic():
             hold(alice.organization, sha256_hex(CHUNKS[0]))
             held.set()
-            done.wait(30)
+            done.wait(300)
         connection.close()
 
     other = threading.Thread(target=keep)
     other.start()
-    assert held.wait(30)
+    assert held.wait(300)
     assert clean_up() == len(CHUNKS) - 1
     done.set()
     other.join()

@@ -21,7 +21,7 @@ from odavl.hub.workspace.remote import Remote
 from odavl.wire.encoding import sha256_hex
 from tests.cast import Person
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 PATHS = st.sampled_from(["a.json", "A.json", "b/c.json", "b"])
 WHO = st.integers(0, 1)

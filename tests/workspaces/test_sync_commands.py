@@ -19,7 +19,7 @@ from tests.workspaces.machines import Machine
 from tests.workspaces.pushes import commit, listed, put
 from workspaces.models import Revision, Workspace, WorkspaceContent
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 LEDGER = "ledger/run-1.json"
 
 

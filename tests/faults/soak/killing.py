@@ -34,7 +34,7 @@ class Victim:
         found: list[psutil.Process] = []
         for child in supervisor.children():
             with suppress(psutil.Error):
-                if child.name() == self.process:
+                if _SAME.get(child.name(), child.name()) == self.process:
                     found += self._inside(child) if self.inner else [child]
         return sorted((each for each in found if _runs(each)), key=lambda each: each.pid)
 
@@ -45,6 +45,7 @@ class Victim:
         return [each for each in child.children() if "odavl" in " ".join(each.cmdline())]
 
 
+_SAME = {"valkey-server": "redis-server"}
 GROUPS: tuple[tuple[Victim, ...], ...] = (
     (Victim("web", "hub-web"), Victim("web worker", "hub-web", inner=True)),
     tuple(Victim("worker", name, inner=True) for name in WORKERS),

@@ -15,7 +15,6 @@ SEED = 1
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux names processes.")
 def test_everybody_is_killed_and_every_payload_arrives_once(tmp_path: Path) -> None:
     settings = Settings(payloads=PAYLOADS, clients=2, seed=SEED, folder=tmp_path / "soak")

@@ -76,7 +76,7 @@ class _Relay(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
+        connection = http.client.HTTPConnection(self.address, timeout=300)
         # The signature covers the host that the client believes to talk to.
         connection.request(self.command, self.path, body, dict(self.headers.items()))
         answer = connection.getresponse()

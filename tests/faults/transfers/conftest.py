@@ -50,7 +50,7 @@ class Hub:
             headers={"Authorization": f"Bearer {self.key}", **headers},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
@@ -66,7 +66,7 @@ class Hub:
     def wait_for_runs(self, project: str, count: int) -> None:
         """Until that many runs of the project have been taken in, asked as a client asks."""
         # The relay may have to send again what a killed process did not.
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 600
         while True:
             found = [run for run in self.runs(project) if run["state"] == "completed"]
             if len(found) >= count:
@@ -140,7 +140,7 @@ class Client:
 
     def run(self, *arguments: str, url: str | None = None) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, url=url)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def import_arguments(self, sarif: Path, project: str) -> tuple[str, ...]:
@@ -203,7 +203,7 @@ def _result(source: random.Random, number: int) -> dict[str, Any]:
 def kill(process: subprocess.Popen[str]) -> None:
     """``kill -9``, and wait until it is dead."""
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
 
 
 def _environment_of(data: Path) -> dict[str, str]:
@@ -251,7 +251,7 @@ def wait_for_share(process: subprocess.Popen[str], share: float) -> None:
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, object]:
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=300)
     lines = output.splitlines()
     assert lines, errors
     result: dict[str, object] = json.loads(lines[-1])

@@ -58,7 +58,8 @@ class BreakingLine:
                 threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._port)) as hub, suppress(OSError):
+        # A hub that is down refuses: its client sees a line that breaks.
+        with client, suppress(OSError), socket.create_connection(("127.0.0.1", self._port)) as hub:
             self._pump(client, hub)
 
     def _pump(self, client: socket.socket, hub: socket.socket) -> None:

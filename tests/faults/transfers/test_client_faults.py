@@ -12,7 +12,7 @@ import pytest
 from tests.faults.transfers.conftest import Client, Hub, kill, result_of, wait_for_share
 from tests.faults.transfers.proxy import BreakingLine
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end]
 LIMIT = 64 * 1024
 SCOPES = ["insight:read", "insight:write", "projects:read", "projects:write"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.transfers.conftest import Client, Hub, kill, result_of, wait_for_share
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.end_to_end]
 MEBIBYTE = 1024 * 1024
 SIZE = int(os.environ.get("ODAVL_TEST_LARGE_MEBIBYTES", "160")) * MEBIBYTE
 """`make faults` sets 1,024; a sixth of that shows the same in seconds."""
