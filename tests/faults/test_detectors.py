@@ -36,11 +36,13 @@ CODE = "import os\npassword = 'hunter2-hunter2'\nassert True\n"  # pragma: allow
 SCRIPT = "const unused = 1;\n"
 SECRET = 'aws = "AKIAQ3EGRIPZ4XKJH7TT"\n'  # pragma: allowlist secret
 
-# What a program does → what is told of it. All but the last take at most the time-out.
+LATE = "did not end in time"
+
+# What a program does → what is told of it.
 MISBEHAVIOUR = {
-    "hangs": (HANGS, "did not end in time"),
-    "hangs and ignores signals": (IGNORES_SIGNALS + HANGS, "did not end in time"),
-    "hangs with a child that left its group": (LEAVES_THE_GROUP + HANGS, "did not end in time"),
+    "hangs": (HANGS, LATE),
+    "hangs and ignores signals": (IGNORES_SIGNALS + HANGS, LATE),
+    "hangs with a child that left its group": (LEAVES_THE_GROUP + HANGS, LATE),
     "ends, and a child that left its group keeps the pipes": (
         LEAVES_THE_GROUP + "print('garbage'); sys.exit(1)",
         "",
@@ -106,17 +108,19 @@ def test_row_64_only_the_detector_that_misbehaves_is_lost(
 ) -> None:
     """Six do, ruff does its work; then the other way round."""
     source, told = MISBEHAVIOUR[what]
+    # Those that end by themselves are given the time of a machine that has much to do.
+    seconds = 5 if told == LATE else 240
     for name in DETECTORS[1:]:
         machine.puts(name, source)
     machine.links("ruff")
-    found = analyze(machine, project, *DETECTORS, timeout=5)
+    found = analyze(machine, project, *DETECTORS, timeout=seconds)
     assert (found["ruff"]["status"], found["ruff"]["findings"]) == ("ran", 1)
     lost = {name: each for name, each in found.items() if name != "ruff"}
     (machine.folder / "tools" / "ruff").unlink()
     (machine.folder / "tools" / "bandit").unlink()
     machine.puts("ruff", source)
     machine.links("bandit")
-    found = analyze(machine, project, "ruff", "bandit", timeout=5)
+    found = analyze(machine, project, "ruff", "bandit", timeout=seconds)
     assert (found["bandit"]["status"], found["bandit"]["findings"]) == ("ran", 2)
     lost["ruff"] = found["ruff"]
     assert len(lost) == len(DETECTORS)
@@ -469,3 +473,29 @@ def test_row_64_what_was_not_checked_is_told_on_the_terminal(project: Path, home
     assert "and 2 more (-v shows all)" in short
     assert short.count("it is a FIFO") == 10
     assert long.count("it is a FIFO") == 12
+
+
+def test_row_64_the_time_out_is_an_option_a_variable_and_a_setting(
+    machine: Machine, project: Path
+) -> None:
+    machine.puts("vulture", HANGS)
+    (project / "pyproject.toml").write_text("[tool.odavl]\ndetector_timeout = 1\n")
+    result = machine.run(project, "insight", "analyze", "--json", "--detectors", "vulture")
+    assert reports(result.stdout)["vulture"]["detail"] == "It did not end in time."
+    for wrong in ("0", "-1", "86401"):
+        result = machine.run(project, "insight", "analyze", f"--timeout={wrong}")
+        assert result.returncode == 2
+        assert "detector_timeout must be whole seconds, 1 to 86400" in result.stderr
+    environment = machine.environment(ODAVL_DETECTOR_TIMEOUT="1")
+    (project / "pyproject.toml").write_text("[tool.odavl]\ndetector_timeout = 600\n")
+    told = subprocess.run(
+        machine.command("insight", "analyze", "--detectors", "vulture"),
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    assert "vulture" in told
+    assert "not run: failed (It did not end in time.)" in told
