@@ -21,7 +21,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-TABLE = "bare_upload"
+TABLE = os.environ.get("BARE_TABLE", "")
 
 
 @csrf_exempt
@@ -30,7 +30,8 @@ def take(request: HttpRequest) -> HttpResponse:
     size = len(request.body)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {TABLE} (size) VALUES (%s)", [size])
-    return HttpResponse(b"{}", status=201, content_type="application/json")
+    headers = {"Content-Type": "application/json", "Content-Length": "2"}
+    return HttpResponse(b"{}", status=201, headers=headers)
 
 
 urlpatterns = [path("", take)]

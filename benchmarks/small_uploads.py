@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg2
 
-from benchmarks.bare_django import TABLE
 from benchmarks.corpus import Corpus, results_of_size
 from benchmarks.hub import RunningHub, compressed, served
 from benchmarks.table import Figure, Row, Table
 
+_TABLE = "bare_upload"
 CLIENTS = 16
 SECONDS = 10
 WARM_UP_SECONDS = 3
@@ -48,10 +48,8 @@ def run(table: Table, hub: RunningHub, corpus: Corpus) -> None:
     def bare(number: int) -> bytes:
         return _request("/", "", body, f"small-{number}")
 
-    with (
-        _bare_table(hub),
-        served("benchmarks.bare_django", {"DATABASE_URL": hub.database_url}) as address,
-    ):
+    environment = {"DATABASE_URL": hub.database_url, "BARE_TABLE": _TABLE}
+    with _bare_table(hub), served("benchmarks.bare_django", environment) as address:
         sides: tuple[tuple[str, Callable[[int], bytes]], ...] = ((hub.url, ours), (address, bare))
         for url, request in sides:
             asyncio.run(_load(url, request, min(WARM_UP_SECONDS, seconds)))
@@ -76,11 +74,11 @@ def run(table: Table, hub: RunningHub, corpus: Corpus) -> None:
 @contextmanager
 def _bare_table(hub: RunningHub) -> Iterator[None]:
     """The table of the reference, in the hub's database."""
-    _execute(hub, f"CREATE TABLE {TABLE} (id bigserial PRIMARY KEY, size integer)")
+    _execute(hub, f"CREATE TABLE {_TABLE} (id bigserial PRIMARY KEY, size integer)")
     try:
         yield
     finally:
-        _execute(hub, f"DROP TABLE {TABLE}")
+        _execute(hub, f"DROP TABLE {_TABLE}")
 
 
 def _execute(hub: RunningHub, statement: str) -> None:

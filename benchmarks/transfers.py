@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -267,14 +268,15 @@ class _CountingLine:
             Thread(target=_carry, args=(hub, client), daemon=True).start()
 
     def _carry(self, client: socket.socket, hub: socket.socket) -> None:
-        with client, hub:
+        # The other direction closes both when its side has ended.
+        with contextlib.suppress(OSError), client, hub:
             while data := client.recv(65536):
                 self.sent += len(data)
                 hub.sendall(data)
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
-    with source, target:
+    with contextlib.suppress(OSError), source, target:
         while data := source.recv(65536):
             target.sendall(data)
 

@@ -331,14 +331,42 @@ def test_row_64_of_a_hostile_tree_only_what_nobody_can_read_is_lost(
         assert {f"{each}{suffix}" for each in STRANGE} - unfit <= found
 
 
+def test_row_64_changed_files_that_nobody_can_read_or_name_are_not_told_to_be_gone(
+    project: Path, home: Path
+) -> None:
+    """What is told to be gone is fixed; a name that is no UTF-8 is in no document."""
+    git = ["git", "-c", "user.name=Alice", "-c", "user.email=alice@example.com", "-C", str(project)]
+    bad = os.fsdecode(b"bad\xff.py")
+    (project / "closed").mkdir()
+    for name in ("closed/in.py", "fifo.py", "goes.py", bad):
+        (project / name).write_text(CODE)
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *words], check=True)
+    for name in ("fifo.py", "goes.py", bad):
+        (project / name).unlink()
+    os.mkfifo(project / "fifo.py")
+    (project / "pay.py").write_text(f"{CODE}{CODE}")
+    (project / "closed" / "in.py").write_text(f"{CODE}{CODE}")
+    (project / "closed").chmod(0o600)
+    result = run_here(project, home, "ruff", "--changed", before=without_privileges())
+    assert result["scope"]["files"] == ["goes.py", "pay.py"]
+    (report,) = result["detectors"]
+    assert {each["path"] for each in report["unreadFiles"]} == {"closed/in.py", "fifo.py"}
+
+
 def run_here(
-    project: Path, home: Path, name: str, *, timeout: int = 240, before: tuple[str, ...] = ()
+    project: Path,
+    home: Path,
+    name: str,
+    *more: str,
+    timeout: int = 240,
+    before: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """With the detectors of this machine."""
     result = subprocess.run(
         [
             *(*before, sys.executable, "-m", "odavl", "insight", "analyze", "--json"),
-            *("--detectors", name, "--timeout", str(timeout)),
+            *("--detectors", name, "--timeout", str(timeout), *more),
         ],
         cwd=project,
         env=os.environ | {"ODAVL_HOME": str(home)},
