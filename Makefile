@@ -46,7 +46,7 @@ soak: install static messages ## Kill the hub's processes at random under load; 
 	@$(BIN)/python -m tests.faults.soak --payloads $(PAYLOADS) --clients $(CLIENTS) \
 		--seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-bench: install static ## Measure speed and memory beside their limits
+bench: install static ## Measure speed and memory beside their goals; 0 where all hold, 1 where not (ARGUMENTS: parts, --list, --quick)
 	@$(BIN)/python -m benchmarks $(ARGUMENTS)
 
 format: install ## Put the code into shape

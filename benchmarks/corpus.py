@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,28 @@ from odavl.wire.encoding import decode_json
 from odavl.wire.sarif import SARIF_DECODER, SarifLog
 
 _SEED = 20_260_101
+_QUICK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Where the input is kept, and how much of it is used."""
+
+    folder: Path
+    is_quick: bool = False
+
+    @property
+    def runs(self) -> int:
+        """How often something is measured, after its warm-up."""
+        return 2 if self.is_quick else 5
+
+    def size(self, findings: int) -> int:
+        """``findings``, or a fiftieth of them."""
+        return findings // _QUICK if self.is_quick else findings
+
+    def results(self, findings: int) -> AnalysisResults:
+        """The analysis document of :meth:`size` findings, with snippets and fingerprints."""
+        return results_of_size(self.folder, self.size(findings))
 
 
 def source_tree(folder: Path) -> Path:

@@ -23,13 +23,14 @@ import psutil
 from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_START_SECONDS = 60
+_START_SECONDS = 300
 
 
 @dataclass(slots=True)
 class RunningHub:
     url: str
     database_url: str
+    redis_url: str
     key: str
     folder: Path
     process: subprocess.Popen[bytes]
@@ -59,7 +60,7 @@ def running_hub(folder: Path) -> Iterator[RunningHub]:
         redis_url = stack.enter_context(_service(EmbeddedRedis(folder), folder))
         environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         process, url = stack.enter_context(started_hub(folder, environment))
-        yield RunningHub(url, database_url, make_key(folder, url), folder, process)
+        yield RunningHub(url, database_url, redis_url, make_key(folder, url), folder, process)
 
 
 @contextmanager
@@ -126,11 +127,8 @@ def make_key(folder: Path, url: str) -> str:
         time.sleep(0.2)
 
 
-def send(client: httpx.Client, compressed: bytes, **metadata: Any) -> str:
-    """Upload one analysis document, as the command line does, and wait until its run can be read.
-
-    The run's id.
-    """
+def post(client: httpx.Client, compressed: bytes, **metadata: Any) -> httpx.Response:
+    """Upload one analysis document, as the command line does; the hub's answer."""
     metadata.setdefault("branch", "main")
     header = urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
     answer = client.post(
@@ -143,7 +141,12 @@ def send(client: httpx.Client, compressed: bytes, **metadata: Any) -> str:
             "X-Odavl-Metadata": header,
         },
     )
-    answer.raise_for_status()
+    return answer.raise_for_status()
+
+
+def send(client: httpx.Client, compressed: bytes, **metadata: Any) -> str:
+    """Upload one analysis document, and wait until its run can be read; the run's id."""
+    answer = post(client, compressed, **metadata)
     told = answer.json()
     if answer.status_code == 201:
         return str(told["runId"])
@@ -160,6 +163,34 @@ def compressed(body: bytes) -> bytes:
     """By zlib itself, level 1: what the limits are measured against."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     return packer.compress(body) + packer.flush()
+
+
+@contextmanager
+def served(module: str, environment: dict[str, str]) -> Iterator[str]:
+    """The address of a reference server: ``module``, run with a port as its argument."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, str(port)], cwd=REPOSITORY, env=os.environ | environment
+    )
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"a reference server did not start: {process.args}") from None
+            time.sleep(0.02)
+        else:
+            return
 
 
 def free_port() -> int:

@@ -36,11 +36,13 @@ CODE = "import os\npassword = 'hunter2-hunter2'\nassert True\n"  # pragma: allow
 SCRIPT = "const unused = 1;\n"
 SECRET = 'aws = "AKIAQ3EGRIPZ4XKJH7TT"\n'  # pragma: allowlist secret
 
-# What a program does → what is told of it. All but the last take at most the time-out.
+LATE = "did not end in time"
+
+# What a program does → what is told of it.
 MISBEHAVIOUR = {
-    "hangs": (HANGS, "did not end in time"),
-    "hangs and ignores signals": (IGNORES_SIGNALS + HANGS, "did not end in time"),
-    "hangs with a child that left its group": (LEAVES_THE_GROUP + HANGS, "did not end in time"),
+    "hangs": (HANGS, LATE),
+    "hangs and ignores signals": (IGNORES_SIGNALS + HANGS, LATE),
+    "hangs with a child that left its group": (LEAVES_THE_GROUP + HANGS, LATE),
     "ends, and a child that left its group keeps the pipes": (
         LEAVES_THE_GROUP + "print('garbage'); sys.exit(1)",
         "",
@@ -106,17 +108,19 @@ def test_row_64_only_the_detector_that_misbehaves_is_lost(
 ) -> None:
     """Six do, ruff does its work; then the other way round."""
     source, told = MISBEHAVIOUR[what]
+    # Those that end by themselves are given the time of a machine that has much to do.
+    seconds = 5 if told == LATE else 240
     for name in DETECTORS[1:]:
         machine.puts(name, source)
     machine.links("ruff")
-    found = analyze(machine, project, *DETECTORS, timeout=5)
+    found = analyze(machine, project, *DETECTORS, timeout=seconds)
     assert (found["ruff"]["status"], found["ruff"]["findings"]) == ("ran", 1)
     lost = {name: each for name, each in found.items() if name != "ruff"}
     (machine.folder / "tools" / "ruff").unlink()
     (machine.folder / "tools" / "bandit").unlink()
     machine.puts("ruff", source)
     machine.links("bandit")
-    found = analyze(machine, project, "ruff", "bandit", timeout=5)
+    found = analyze(machine, project, "ruff", "bandit", timeout=seconds)
     assert (found["bandit"]["status"], found["bandit"]["findings"]) == ("ran", 2)
     lost["ruff"] = found["ruff"]
     assert len(lost) == len(DETECTORS)
@@ -327,14 +331,42 @@ def test_row_64_of_a_hostile_tree_only_what_nobody_can_read_is_lost(
         assert {f"{each}{suffix}" for each in STRANGE} - unfit <= found
 
 
+def test_row_64_changed_files_that_nobody_can_read_or_name_are_not_told_to_be_gone(
+    project: Path, home: Path
+) -> None:
+    """What is told to be gone is fixed; a name that is no UTF-8 is in no document."""
+    git = ["git", "-c", "user.name=Alice", "-c", "user.email=alice@example.com", "-C", str(project)]
+    bad = os.fsdecode(b"bad\xff.py")
+    (project / "closed").mkdir()
+    for name in ("closed/in.py", "fifo.py", "goes.py", bad):
+        (project / name).write_text(CODE)
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *words], check=True)
+    for name in ("fifo.py", "goes.py", bad):
+        (project / name).unlink()
+    os.mkfifo(project / "fifo.py")
+    (project / "pay.py").write_text(f"{CODE}{CODE}")
+    (project / "closed" / "in.py").write_text(f"{CODE}{CODE}")
+    (project / "closed").chmod(0o600)
+    result = run_here(project, home, "ruff", "--changed", before=without_privileges())
+    assert result["scope"]["files"] == ["goes.py", "pay.py"]
+    (report,) = result["detectors"]
+    assert {each["path"] for each in report["unreadFiles"]} == {"closed/in.py", "fifo.py"}
+
+
 def run_here(
-    project: Path, home: Path, name: str, *, timeout: int = 240, before: tuple[str, ...] = ()
+    project: Path,
+    home: Path,
+    name: str,
+    *more: str,
+    timeout: int = 240,
+    before: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """With the detectors of this machine."""
     result = subprocess.run(
         [
             *(*before, sys.executable, "-m", "odavl", "insight", "analyze", "--json"),
-            *("--detectors", name, "--timeout", str(timeout)),
+            *("--detectors", name, "--timeout", str(timeout), *more),
         ],
         cwd=project,
         env=os.environ | {"ODAVL_HOME": str(home)},
@@ -469,3 +501,29 @@ def test_row_64_what_was_not_checked_is_told_on_the_terminal(project: Path, home
     assert "and 2 more (-v shows all)" in short
     assert short.count("it is a FIFO") == 10
     assert long.count("it is a FIFO") == 12
+
+
+def test_row_64_the_time_out_is_an_option_a_variable_and_a_setting(
+    machine: Machine, project: Path
+) -> None:
+    machine.puts("vulture", HANGS)
+    (project / "pyproject.toml").write_text("[tool.odavl]\ndetector_timeout = 1\n")
+    result = machine.run(project, "insight", "analyze", "--json", "--detectors", "vulture")
+    assert reports(result.stdout)["vulture"]["detail"] == "It did not end in time."
+    for wrong in ("0", "-1", "86401"):
+        result = machine.run(project, "insight", "analyze", f"--timeout={wrong}")
+        assert result.returncode == 2
+        assert "detector_timeout must be whole seconds, 1 to 86400" in result.stderr
+    environment = machine.environment(ODAVL_DETECTOR_TIMEOUT="1")
+    (project / "pyproject.toml").write_text("[tool.odavl]\ndetector_timeout = 600\n")
+    told = subprocess.run(
+        machine.command("insight", "analyze", "--detectors", "vulture"),
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    assert "vulture" in told
+    assert "not run: failed (It did not end in time.)" in told

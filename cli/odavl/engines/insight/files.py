@@ -12,7 +12,12 @@ from pathlib import Path, PurePosixPath
 import pathspec
 
 from odavl.engines.insight.processes import Command, DetectorFailed, Processes
-from odavl.engines.insight.readable import read_regular_file, reason_of, why_not_readable
+from odavl.engines.insight.readable import (
+    can_be_named,
+    read_regular_file,
+    reason_of,
+    why_not_readable,
+)
 from odavl.wire import limits
 from odavl.wire.analysis import UnreadFile
 from odavl.wire.errors import UsageError
@@ -118,11 +123,22 @@ def _narrow(root: Path, own: list[str], files: Sequence[str]) -> Selection:
             chosen.update(known)
         elif path in known:
             chosen.add(path)
-        elif (root / path).is_dir():
+        elif os.path.isdir(root / path):  # noqa: PTH112 - which never raises
             chosen.update(each for each in own if each.startswith(inside))
-        elif not (root / path).exists():
+        elif can_be_named(path) and _is_gone(root / path):
             gone.add(path)
     return Selection(tuple(own), tuple(sorted(chosen)), tuple(sorted(chosen | gone)))
+
+
+def _is_gone(file: Path) -> bool:
+    """Whether there is no such file; one that cannot be asked for may well be there."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _spec(patterns: Iterable[str]) -> pathspec.GitIgnoreSpec:

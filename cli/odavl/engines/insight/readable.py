@@ -119,13 +119,20 @@ def why_not_readable(root: Path, path: str) -> str | None:
         return reason_of(error)
     if not stat.S_ISREG(mode):
         return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
+    if not can_be_named(path):
+        if len(path) > limits.MAX_PATH_LENGTH:
+            return f"its path has more than {limits.MAX_PATH_LENGTH} characters"
+        return "its name is no UTF-8"
+    return None if _is_readable(file) else "permission denied"
+
+
+def can_be_named(path: str) -> bool:
+    """Whether a document can carry the path: UTF-8, and not longer than the wire allows."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        return "its name is no UTF-8"
-    if len(path) > limits.MAX_PATH_LENGTH:
-        return f"its path has more than {limits.MAX_PATH_LENGTH} characters"
-    return None if _is_readable(file) else "permission denied"
+        return False
+    return len(path) <= limits.MAX_PATH_LENGTH
 
 
 def _is_readable(file: Path) -> bool:
