@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = _invoked(arguments, session)
         sys.stdout.flush()
-        if session.contact is not None and session.contact.answered:
+        if session.reached_hub:
             from odavl.commands.passing import send_what_waits
 
             send_what_waits(session)

@@ -71,6 +71,7 @@ ROWS: dict[int, str] = {
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
     53: "a repository whose own settings name a hub",
+    54: "the same `Idempotency-Key` in two projects, after a day, after a week in an offline queue",
     62: "brotli or gzip answers of a hostile hub",
 }
 

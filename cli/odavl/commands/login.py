@@ -73,4 +73,5 @@ def _sign_in_of(who: WhoAmI) -> SignIn:
         organization_name=who.organization.name,
         user_email=who.user.email if who.user else None,
         key_name=who.key.name if who.key else None,
+        project_id=who.key.project_id if who.key else None,
     )

@@ -22,6 +22,8 @@ class QueuedUpload(NamedTuple):
 
     ``state``: ``queued`` is sent when its time comes; ``held`` waits for a person (credentials,
     quota); ``refused`` will never be taken as it is, and is kept to be looked at.
+    ``organizationId`` and ``projectId`` are those of the sign-in; where nobody knows whose the key
+    is, ``keyDigest`` tells it from others.
     """
 
     id: str
@@ -42,6 +44,8 @@ class QueuedUpload(NamedTuple):
     lastError: dict[str, Any] | None = None  # noqa: N815 - see above
     state: State = "queued"
     organizationId: str | None = None  # noqa: N815 - see above
+    projectId: str | None = None  # noqa: N815 - see above
+    keyDigest: str | None = None  # noqa: N815 - see above
     version: int = VERSION
 
     @property
@@ -69,6 +73,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "nextAttemptAt": _TEXT_OR_NONE,
     "lastError": (dict, type(None)),
     "organizationId": _TEXT_OR_NONE,
+    "projectId": _TEXT_OR_NONE,
+    "keyDigest": _TEXT_OR_NONE,
 }
 _FIELDS = frozenset(QueuedUpload._fields)
 
@@ -106,6 +112,13 @@ def item_in(name: str, content: bytes) -> QueuedUpload:
     if item.id != name or not _ITEM_ID.fullmatch(name):
         raise DamagedItem
     return item
+
+
+def digest_of_key(key: str) -> str:
+    """Tells a key from others, and nothing of it: keys are random and long."""
+    import hashlib  # noqa: PLC0415 - looking at a queue needs none
+
+    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
 
 
 def new_item_id() -> str:

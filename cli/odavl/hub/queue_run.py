@@ -1,4 +1,4 @@
-"""Sending what is queued: by ``odavl sync process-queue``, and before the next upload."""
+"""Sending what is queued: by ``odavl sync process-queue``, and after what reached the hub."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list
             told = str((item.lastError or {}).get("detail", "Refused by the hub."))
             report.set_aside.append(Failure(item=item, error=RefusedError(told)))
             continue
-        error = _hindrance(item, client)
+        error = hindrance(item, client)
         if error is None:
             pending.append(item)
         else:
@@ -173,11 +173,27 @@ def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list
     return pending
 
 
-def _hindrance(item: QueuedUpload, client: HubClient) -> OdavlError | None:
+def hindrance(item: QueuedUpload, client: HubClient) -> OdavlError | None:
+    """Why ``item`` must not be sent now, and by this client; None where it may."""
     if item.hub != client.address:
         return HeldError(
             f"It was queued for {item.hub}, and the hub is now {client.address}.",
             hint=f"To send it: ODAVL_CLOUD_API={item.hub} odavl sync process-queue",
+        )
+    if (
+        item.organizationId
+        and (client.organization_id or item.organizationId) != item.organizationId
+    ):
+        return HeldError(
+            f"It was queued for the organization {item.organizationId}, and you now act in "
+            f"{client.organization_id}.",
+            hint=f"To send it: odavl sync process-queue --organization {item.organizationId}, "
+            "signed in to that one.",
+        )
+    if item.keyDigest and not client.has_key(item.keyDigest):
+        return HeldError(
+            "It was queued with another key, and nobody knows for which organization.",
+            hint=f"To send it with this one: odavl sync queue --retry {item.id[:8]}",
         )
     asked_to_wait = (item.lastError or {}).get("retryAfter") is not None
     if item.state == "queued" and asked_to_wait and is_put_off(item):
@@ -256,4 +272,5 @@ def _shipment(item: QueuedUpload, payload: Payload) -> Shipment:
         metadata=metadata,
         idempotency_key=item.idempotencyKey,
         organization_id=item.organizationId,
+        project_id=item.projectId,
     )
