@@ -20,7 +20,10 @@ _LONGEST = 8192
 
 @click.command()
 @click.option(
-    "--token", metavar="KEY", help="An API key; - reads it from standard input (or asks for it)."
+    "--token",
+    metavar="KEY",
+    help="- reads the key from standard input, or asks for it. A key given here can be seen by others "
+    "in the list of processes.",
 )
 @hub_options
 @output_options
@@ -32,6 +35,11 @@ def login(session: Session, token: str | None) -> None:
 
     session.check_that_a_key_may_be_typed()
     secret = checked_token(token)
+    if token not in {None, "-"}:
+        session.warn(
+            "Others can read a key on the command line (ps, the shell's history). "
+            "Better: odavl login --token -"
+        )
     with HubClient(session.address, token=secret, timeout=session.settings.timeout) as client:
         who = account.whoami(client)
     session.credentials.store(session.address, _sign_in_of(who), secret)
