@@ -22,8 +22,8 @@ _LONGEST = 8192
 @click.option(
     "--token",
     metavar="KEY",
-    help="- reads the key from standard input, or asks for it. A key given here can be seen by others "
-    "in the list of processes.",
+    help="- reads the key from standard input, or asks for it. Others can see a key that is given "
+    "here in the list of processes.",
 )
 @hub_options
 @output_options
