@@ -134,7 +134,8 @@ def test_row_54_a_key_of_the_environment_sends_what_it_queued_itself(
 ) -> None:
     """Nobody knows whose it is: another one may be another organization's."""
     other = {**settings(small_hub), "ODAVL_API_KEY": "odavl_live_" + "Z" * 36}
-    assert odavl(*UPLOAD, **other).returncode == 4
+    small_hub.faults_anywhere.extend([cut] * 3)
+    assert odavl(*UPLOAD, **other).returncode == 3
     ours = settings(small_hub)
     held = odavl("sync", "process-queue", **ours)
     assert held.returncode == 4
@@ -145,6 +146,19 @@ def test_row_54_a_key_of_the_environment_sends_what_it_queued_itself(
     odavl("sync", "queue", "--retry", item.id[:8])
     assert odavl("sync", "process-queue", **ours).returncode == 0
     assert len(small_hub.runs) == 1
+
+
+def test_row_54_a_key_that_the_hub_does_not_know_is_nobodys(
+    odavl: Odavl, sarif: Path, queue: UploadQueue, small_hub: SmallHub
+) -> None:
+    """A wrong key, an expired or a revoked one: what it queued goes out with the right one."""
+    wrong = {**settings(small_hub), "ODAVL_API_KEY": "odavl_live_" + "Z" * 36}
+    assert odavl(*UPLOAD, **wrong).returncode == 4
+    small_hub.faults_anywhere.extend([cut] * 3)
+    assert odavl(*UPLOAD, **wrong).returncode == 3
+    assert odavl("sync", "process-queue", **wrong).returncode == 4
+    assert odavl("sync", "process-queue", **settings(small_hub)).returncode == 0
+    assert (len(small_hub.runs), queue.content().items) == (2, [])
 
 
 def test_row_54_what_an_older_version_queued_still_goes_out(

@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from odavl.wire.errors import OdavlError
+from odavl.wire.errors import NotAuthenticated, OdavlError
 
 VERSION = 1
 
@@ -133,9 +133,14 @@ def timestamp(moment: datetime | None = None) -> str:
 def with_failure(
     item: QueuedUpload, error: OdavlError, *, next_attempt_at: datetime | None
 ) -> QueuedUpload:
-    """``item`` after a try that failed. What is held consumes no attempt."""
+    """``item`` after a try that failed. What is held consumes no attempt.
+
+    A key that the hub does not know is nobody's, so it binds the item to nobody: the right one may
+    follow.
+    """
     state = state_of(error)
     return item._replace(
+        keyDigest=None if isinstance(error, NotAuthenticated) else item.keyDigest,
         state=state,
         attempts=item.attempts + (state != "held"),
         lastAttemptAt=timestamp(),

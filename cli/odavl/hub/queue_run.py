@@ -210,7 +210,7 @@ def _round(
         if not run.choose(item):
             continue
         if known := next((each.error for each in met if _concerns(each, item)), None):
-            yield Failure(item=item, error=known)
+            yield Failure(item=_unbound(run.queue, item, known), error=known)
             continue
         what = f"sending {done + 1} of {len(pending)}"
         run.on_progress(what, done / len(pending))
@@ -222,6 +222,15 @@ def _round(
             if isinstance(error, (*_CONCERNS_ALL, HeldError)):
                 met.append(failure)
             yield failure
+
+
+def _unbound(queue: UploadQueue, item: QueuedUpload, error: OdavlError) -> QueuedUpload:
+    """``item`` without the key that it was queued with, where the hub says that it is none."""
+    if not isinstance(error, NotAuthenticated) or item.keyDigest is None:
+        return item
+    changed = item._replace(keyDigest=None)
+    queue.update(changed)
+    return changed
 
 
 def _concerns(failure: Failure, item: QueuedUpload) -> bool:
