@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
+NOT_SUPPORTED = frozenset({"win32", "cygwin"})
 COMPLETE_VARIABLE = "_ODAVL_COMPLETE"
 
 COMMANDS = {
@@ -88,10 +89,12 @@ def run(arguments: list[str]) -> int:
     session = Session()
     # An error in the options comes before they are read, and must speak JSON as well.
     session.json = "--json" in arguments
+    if sys.platform in NOT_SUPPORTED:
+        return _told(_not_supported(), session)
     try:
         code = _invoked(arguments, session)
         sys.stdout.flush()
-        if session.contact is not None and session.contact.answered:
+        if session.reached_hub:
             from odavl.commands.passing import send_what_waits
 
             send_what_waits(session)
@@ -103,6 +106,16 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the one boundary
         return _told(error, session)
     return code
+
+
+def _not_supported() -> OdavlError:
+    """What keys and the queue stand on (modes, locks, links not followed) is not there."""
+    from odavl.wire.errors import UsageError
+
+    return UsageError(
+        "odavl runs on Linux and macOS, not on Windows itself.",
+        hint="Run it in the Windows Subsystem for Linux: wsl --install, then install odavl there.",
+    )
 
 
 def _invoked(arguments: list[str], session: Session) -> int:

@@ -45,8 +45,21 @@ def test_the_hub_of_the_environment_is_signed_in_to(odavl: Odavl, small_hub: Sma
     assert json.loads(result.stdout)["hub"] == small_hub.address
 
 
+def test_a_key_on_the_command_line_is_warned_of(odavl: Odavl, small_hub: SmallHub) -> None:
+    hub = ("--hub", small_hub.address)
+    shown = odavl("login", *hub, "--token", TOKEN, "-q")
+    assert shown.returncode == 0
+    assert shown.stderr.splitlines()[0] == (
+        "Others can read a key on the command line (ps, the shell's history). "
+        "Better: odavl login --token -"
+    )
+    for hidden in (("--token", "-"), ()):
+        quiet = odavl("login", *hub, *hidden, "-q", stdin=f"{TOKEN}\n")
+        assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
 def test_a_wrong_key_is_not_kept(odavl: Odavl, small_hub: SmallHub, home: Path) -> None:
-    result = odavl("login", "--hub", small_hub.address, "--token", "odavl_live_wrong")
+    result = odavl("login", "--hub", small_hub.address, stdin="odavl_live_wrong\n")
     assert result.stderr == "Error: The key is not known. Sign in: odavl login --token -\n"
     assert result.returncode == 4
     assert not (home / "credentials.json").exists()

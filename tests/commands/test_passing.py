@@ -10,18 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.draining import LARGEST, SECONDS, drain
+from odavl.hub.draining import LARGEST, SECONDS, Sender, drain
 from odavl.hub.queue import UploadQueue
 from odavl.wire.errors import MissingScope, ServerFault
 from tests.client.fixtures import Odavl, command, command_environment, on_a_terminal
 from tests.client.queued import enqueue
 from tests.client.small_hub import TOKEN, SmallHub, cut, problem
+from tests.faults.queueing import SARIF
 
 LARGE = b"x" * (LARGEST + 1)
 
 
 def signed_in(hub: SmallHub) -> dict[str, str]:
     return {"ODAVL_CLOUD_API": hub.address, "ODAVL_API_KEY": TOKEN}
+
+
+def sender(home: Path, hub: SmallHub) -> Sender:
+    return Sender(home=home, address=hub.address, token=TOKEN)
 
 
 def payloads(hub: SmallHub) -> list[bytes]:
@@ -169,7 +174,7 @@ def test_it_begins_nothing_after_its_time(home: Path, small_hub: SmallHub) -> No
     for _ in range(5):
         enqueue(home, small_hub.address)
     clock = iter([0.0, 0.1, 0.2, SECONDS + 0.1, SECONDS + 0.2, SECONDS + 0.3])
-    drained = drain(home, small_hub.address, TOKEN, now=lambda: next(clock))
+    drained = drain(sender(home, small_hub), now=lambda: next(clock))
     assert (drained.sent, drained.failed, drained.due) == (2, 0, 3)
     assert len(waiting(home)) == 3
 
@@ -177,6 +182,87 @@ def test_it_begins_nothing_after_its_time(home: Path, small_hub: SmallHub) -> No
 def test_it_gives_way_to_another_sender(home: Path, small_hub: SmallHub) -> None:
     enqueue(home, small_hub.address)
     with UploadQueue(home).sending(wait=True):
-        drained = drain(home, small_hub.address, TOKEN)
+        drained = drain(sender(home, small_hub))
     assert (drained.sent, drained.due) == (0, 0)
     assert small_hub.runs == []
+
+
+SENT_ALONE = [
+    ["insight", "import", "in.sarif", "--upload", "--json"],
+    ["autopilot", "upload", "--json"],
+    ["guardian", "upload", "--json"],
+]
+
+
+def prepare(project: Path) -> None:
+    """Something for each of ``SENT_ALONE`` to send."""
+    (project / "in.sarif").write_text(SARIF)
+    for name in ("ledger/run-r1.json", "guardian/test-t1.json"):
+        path = project / ".odavl" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+
+
+@pytest.mark.parametrize("arguments", SENT_ALONE)
+def test_what_is_waited_for_goes_first_and_the_queue_after_it(
+    odavl: Odavl, home: Path, project: Path, small_hub: SmallHub, arguments: list[str]
+) -> None:
+    """In a pipeline all of it follows, the large ones too: what stays behind may be lost there."""
+    prepare(project)
+    queued = [b"one", LARGE, b"three"]
+    for body in queued:
+        enqueue(home, small_hub.address, body)
+    result = odavl(*arguments, **signed_in(small_hub))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.endswith("Sent 3 queued uploads.\n")
+    assert payloads(small_hub)[1:] == queued
+    assert small_hub.runs[0].payload not in queued
+    assert waiting(home) == []
+
+
+def test_the_result_is_told_before_the_queue_is_looked_at(
+    home: Path, project: Path, small_hub: SmallHub
+) -> None:
+    """The hub holds back its answer to a queued upload until the result was read."""
+    prepare(project)
+    enqueue(home, small_hub.address)
+    result_was_read = threading.Event()
+    small_hub.faults.extend([lambda _handler: False, lambda _handler: not result_was_read.wait(60)])
+    process = subprocess.Popen(
+        command(*SENT_ALONE[0]),
+        cwd=project,
+        env=command_environment(home, **signed_in(small_hub)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, b"}\n")
+    document = json.loads(b"".join([*lines, b"}"]))
+    result_was_read.set()
+    _, told = process.communicate(timeout=60)
+    assert document["upload"]["state"] == "stored"
+    assert (process.returncode, told.decode().splitlines()[-1]) == (0, "Sent 1 queued upload.")
+
+
+def test_after_an_upload_on_a_terminal_the_rest_goes_on_in_the_background(
+    home: Path, project: Path, small_hub: SmallHub
+) -> None:
+    prepare(project)
+    enqueue(home, small_hub.address, LARGE)
+    arrived = threading.Event()
+    small_hub.faults.extend([lambda _handler: False, lambda _handler: arrived.set() or False])
+    seen = on_a_terminal(SENT_ALONE[0][:-1], home, project, **signed_in(small_hub))
+    assert "1 more queued upload will go out in the background." in seen
+    assert arrived.wait(60)
+    with UploadQueue(home).sending(wait=True):  # after the other process
+        assert waiting(home) == []
+
+
+def test_a_hub_that_took_nothing_gets_nothing_more(
+    odavl: Odavl, home: Path, project: Path, small_hub: SmallHub
+) -> None:
+    prepare(project)
+    enqueue(home, small_hub.address)
+    small_hub.faults.extend([problem(ServerFault())] * 3)
+    assert odavl(*SENT_ALONE[0], **signed_in(small_hub)).returncode == 3
+    assert (len(small_hub.uploads_seen()), len(waiting(home))) == (3, 2)

@@ -210,3 +210,30 @@ def test_completion_scripts(odavl: Odavl, shell: str) -> None:
 def test_completion_completes(odavl: Odavl) -> None:
     result = odavl(_ODAVL_COMPLETE="bash_complete", COMP_WORDS="odavl ins", COMP_CWORD="1")
     assert result.stdout == "plain,insight\n"
+
+
+ON_ANOTHER_SYSTEM = """
+import sys
+from odavl.main import main
+sys.platform, *sys.argv = sys.argv[1:]
+main()
+"""
+
+
+@pytest.mark.parametrize("system", ["win32", "cygwin"])
+@pytest.mark.parametrize("arguments", [["whoami"], ["doctor", "--json"], ["--version"]])
+def test_on_windows_it_says_where_it_runs(home: Path, system: str, arguments: list[str]) -> None:
+    """As far as can be shown here: what it does once it sees the system's name."""
+    result = subprocess.run(
+        [sys.executable, "-c", ON_ANOTHER_SYSTEM, system, "odavl", *arguments],
+        env=command_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "Error: odavl runs on Linux and macOS, not on Windows itself. Run it in the Windows "
+        "Subsystem for Linux: wsl --install, then install odavl there.\n"
+    )
+    assert not home.exists()

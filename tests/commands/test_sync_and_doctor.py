@@ -107,6 +107,7 @@ def checks(odavl: Odavl, **environ: str) -> tuple[dict[str, str], int]:
 def test_a_doctor_without_a_hub_is_content(odavl: Odavl) -> None:
     found, code = checks(odavl)
     assert code == 0
+    assert found["system"] == "ok"
     assert (found["python"], found["git"], found["ruff"]) == ("ok", "ok", "ok")
     assert (found["hub"], found["queue"]) == ("warning", "ok")
     assert "odavl login" in odavl("doctor").stdout

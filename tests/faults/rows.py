@@ -73,6 +73,7 @@ ROWS: dict[int, str] = {
     63: "the hub's secrets in the environment of what it starts",
     64: "a detector that hangs, dies or floods; files nobody can read; Ctrl-C and SIGTERM",
     53: "a repository whose own settings name a hub",
+    54: "the same `Idempotency-Key` in two projects, after a day, after a week in an offline queue",
     62: "brotli or gzip answers of a hostile hub",
     61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
     54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",

@@ -228,3 +228,31 @@ def test_a_state_of_something_else_does_not_fit(
     revision, revision_id = head
     seen = RevisionSummary(project_id=project, revision=revision, id=revision_id)
     assert state(tree).fits(hub, seen) == fits
+
+
+def test_a_file_in_the_way_of_a_folder_is_found_at_any_depth(tree: Tree) -> None:
+    put(tree, "a/b", b"file")
+    for path, has_room in {
+        "a/c": True, "a/b": True, "a/b/c": False, "a/b/c/d": False, "new/deep/er": True, "x": True,
+    }.items():  # fmt: skip
+        assert tree.has_room(path) == has_room
+
+
+def test_an_empty_folder_gives_way_and_one_that_holds_something_does_not(tree: Tree) -> None:
+    put(tree, "full/kept", b"1")
+    (tree.folder / "empty").mkdir()
+    for path, is_placed in {"empty": True, "full": False}.items():
+        assert tree.place(tree.write_beside(path, [b"new"]), path, None) == is_placed
+    assert (tree.folder / "empty").read_bytes() == b"new"
+    assert (tree.folder / "full" / "kept").read_bytes() == b"1"
+
+
+def test_what_went_with_its_folder_is_removed(tree: Tree) -> None:
+    put(tree, "gone/file", b"1")
+    signature = tree.signature("gone/file")
+    (tree.folder / "gone" / "file").unlink()
+    (tree.folder / "gone").rmdir()
+    assert tree.remove("gone/file", signature)
+    put(tree, "gone", b"a file now")
+    assert tree.remove("gone/file", signature)
+    assert (tree.folder / "gone").read_bytes() == b"a file now"

@@ -7,7 +7,7 @@ environment, flags and home go where the person sends them, as if the project ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from odavl.wire.errors import NotAuthenticated
@@ -27,6 +27,8 @@ class Access:
     address: str | None
     token: str | None
     organization_id: str | None
+    project_id: str | None = None
+    """The one that the sign-in's key is bound to."""
     withheld: str = ""
     """What is said of a key that was not used."""
     refusal: NotAuthenticated | None = None
@@ -38,12 +40,13 @@ def access(settings: Settings, credentials: Credentials) -> Access:
     address = known_address(settings, credentials)
     if is_only_the_projects(settings, credentials):
         return _access_of_project(settings, credentials, str(address))
+    if settings.api_key:
+        # It may belong to another organization than the sign-in.
+        return Access(
+            address=address, token=settings.api_key, organization_id=settings.organization_id
+        )
     hub = address or DEFAULT_ADDRESS
-    return Access(
-        address=address,
-        token=settings.api_key or credentials.token(hub),
-        organization_id=settings.organization_id or _signed_in_to(settings, credentials, hub),
-    )
+    return _signed_in(settings, credentials, address, hub)
 
 
 def known_address(settings: Settings, credentials: Credentials) -> str | None:
@@ -60,15 +63,13 @@ def is_only_the_projects(settings: Settings, credentials: Credentials) -> bool:
 
 
 def _access_of_project(settings: Settings, credentials: Credentials, address: str) -> Access:
-    token = credentials.token(address)
-    if token is None:
+    if address not in credentials.load().hubs:
         return Access(
             address=address,
             token=None,
             organization_id=None,
             refusal=not_signed_in(settings, address),
         )
-    signed_in = credentials.load().hubs[address]
     withheld = ""
     if settings.api_key:
         withheld = (
@@ -76,11 +77,18 @@ def _access_of_project(settings: Settings, credentials: Credentials, address: st
             f"{settings.sources['cloud_api']} names; the sign-in there is used "
             f"(to use your key: --hub {address})."
         )
+    return replace(_signed_in(settings, credentials, address, address), withheld=withheld)
+
+
+def _signed_in(
+    settings: Settings, credentials: Credentials, address: str | None, hub: str
+) -> Access:
+    found = credentials.load().hubs.get(hub)
     return Access(
         address=address,
-        token=token,
-        organization_id=settings.organization_id or signed_in.organization_id,
-        withheld=withheld,
+        token=credentials.token(hub),
+        organization_id=settings.organization_id or (found.organization_id if found else None),
+        project_id=found.project_id if found else None,
     )
 
 
@@ -92,10 +100,3 @@ def not_signed_in(settings: Settings, address: str) -> NotAuthenticated:
         hint=f"If that is your hub: odavl login --hub {address} --token - (in CI, set "
         "ODAVL_CLOUD_API to it); else name yours with --hub.",
     )
-
-
-def _signed_in_to(settings: Settings, credentials: Credentials, hub: str) -> str | None:
-    if settings.api_key:
-        return None  # that key may belong to another organization than the sign-in
-    found = credentials.load().hubs.get(hub)
-    return found.organization_id if found else None

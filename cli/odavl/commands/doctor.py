@@ -35,9 +35,9 @@ class Check:
 @output_options
 @pass_session
 def doctor(session: Session) -> None:
-    """Check Python, Git, configuration, detectors, the hub, the sign-in and the queue."""
+    """Check system, Python, Git, configuration, detectors, the hub, the sign-in and the queue."""
     checks: list[Check] = []
-    for examine in (_python, _git, _configuration, _detectors, _hub, _queue):
+    for examine in (_system, _python, _git, _configuration, _detectors, _hub, _queue):
         checks += _examined(examine, session)
     if session.json:
         session.emit({"checks": [asdict(check) for check in checks]})
@@ -69,6 +69,14 @@ def _show(session: Session, check: Check) -> None:
     session.show(f"{mark}  {check.name:14} {printable(check.detail)}")
     if check.fix:
         session.show(f"{'':21}{printable(check.fix)}")
+
+
+def _system(_session: Session) -> list[Check]:
+    """Windows itself is turned away before any command; below WSL it is Linux."""
+    told = f"{platform.system()} {platform.release()}"
+    in_wsl = "microsoft" in platform.release().lower()
+    detail = f"{told} (WSL: keep projects and home in its own file system)" if in_wsl else told
+    return [Check(name="system", status="ok", detail=detail)]
 
 
 def _python(_session: Session) -> list[Check]:

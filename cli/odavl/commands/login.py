@@ -20,7 +20,10 @@ _LONGEST = 8192
 
 @click.command()
 @click.option(
-    "--token", metavar="KEY", help="An API key; - reads it from standard input (or asks for it)."
+    "--token",
+    metavar="KEY",
+    help="- reads the key from standard input, or asks for it. Others can see a key that is given "
+    "here in the list of processes.",
 )
 @hub_options
 @output_options
@@ -32,6 +35,11 @@ def login(session: Session, token: str | None) -> None:
 
     session.check_that_a_key_may_be_typed()
     secret = checked_token(token)
+    if token not in {None, "-"}:
+        session.warn(
+            "Others can read a key on the command line (ps, the shell's history). "
+            "Better: odavl login --token -"
+        )
     with HubClient(session.address, token=secret, timeout=session.settings.timeout) as client:
         who = account.whoami(client)
     session.credentials.store(session.address, _sign_in_of(who), secret)
@@ -73,4 +81,5 @@ def _sign_in_of(who: WhoAmI) -> SignIn:
         organization_name=who.organization.name,
         user_email=who.user.email if who.user else None,
         key_name=who.key.name if who.key else None,
+        project_id=who.key.project_id if who.key else None,
     )

@@ -17,20 +17,27 @@ def send_what_waits(session: Session) -> None:
     """Send what is due, for a few seconds; nothing that happens here is the command's failure.
 
     On a terminal the rest goes on in the background. In a pipeline it does not: a process that
-    outlives its step is in the way of the next one, and a container ends it anyway.
+    outlives its step is in the way of the next one, and a container ends it anyway. So a step that
+    uploads takes longer there, as what is left behind may be lost with the machine.
     """
-    from odavl.hub.draining import drain, drain_in_background
+    from odavl.hub.draining import Sender, drain, drain_in_background
 
     try:
         token = session.access.token
         if token is None:
             return
-        drained = drain(session.home, session.address, token, new_rights=session.has_new_rights)
-        goes_on = bool(drained.due and sys.stderr.isatty() and not os.environ.get("CI"))
+        sender = Sender(
+            home=session.home,
+            address=session.address,
+            token=token,
+            organization_id=session.access.organization_id,
+            new_rights=session.has_new_rights,
+        )
+        on_a_terminal = sys.stderr.isatty() and not os.environ.get("CI")
+        drained = drain(sender, patient=session.has_uploaded and not on_a_terminal)
+        goes_on = bool(drained.due and on_a_terminal)
         if goes_on:
-            drain_in_background(
-                session.home, session.address, token, new_rights=session.has_new_rights
-            )
+            drain_in_background(sender)
         for line in _lines(drained, goes_on=goes_on):
             session.say(line)
     except KeyboardInterrupt:

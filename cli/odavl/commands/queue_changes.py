@@ -85,10 +85,13 @@ def _named(items: Sequence[QueuedUpload], name: str) -> QueuedUpload:
 def _put_back(item: QueuedUpload) -> QueuedUpload:
     """``item`` as if it was never tried; what stood against it last can still be read.
 
-    The hub may keep its refusal for the key of the request, and would repeat it for ever.
+    The hub may keep its refusal for the key of the request, and would repeat it for ever. Whose
+    key it was queued with does not count any more: a person asks for it to be sent with theirs.
     """
     key = uuid.uuid4().hex if item.state == REFUSED else item.idempotencyKey
-    return item._replace(state="queued", attempts=0, nextAttemptAt=None, idempotencyKey=key)
+    return item._replace(
+        state="queued", attempts=0, nextAttemptAt=None, idempotencyKey=key, keyDigest=None
+    )
 
 
 def _clear(session: Session, waiting: UploadQueue, *, yes: bool) -> None:

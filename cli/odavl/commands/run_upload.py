@@ -54,6 +54,7 @@ def send(session: Session, product: RunProduct, asked: Asked) -> int:
             wait=asked.wait,
             on_progress=line.tell,
         )
+    session.note_upload(success=any(each.result.success for each in sent))
     _tell(session, product, sent)
     return exit_code(sent)
 
@@ -89,9 +90,6 @@ def _named(product: RunProduct, path: Path, asked: Asked) -> RunFile:
 
 def _tell(session: Session, product: RunProduct, sent: list[Sent]) -> None:
     loud = [each for each in sent if not each.file.silent]
-    before = sum(each.result.sent_before for each in sent)
-    if before and not session.json:
-        session.say(f"Sent {before} from the queue first.")
     for each in loud:
         _tell_one(session, each, named=len(loud) > 1)
     if session.json:

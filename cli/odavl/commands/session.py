@@ -38,6 +38,18 @@ class Session:
         self.contact: HubClient | None = None
         """The client after whose success what is queued goes out."""
         self.has_new_rights = False
+        """Whether what is held because of credentials is worth another try."""
+        self.has_uploaded = False
+
+    @property
+    def reached_hub(self) -> bool:
+        """Whether the hub took something, so that what is queued may follow."""
+        return self.has_uploaded or (self.contact is not None and self.contact.answered)
+
+    def note_upload(self, *, success: bool) -> None:
+        """An upload was tried: where the hub took it, it takes what was held before, too."""
+        if success:
+            self.has_uploaded = self.has_new_rights = True
 
     @property
     def talks(self) -> bool:
@@ -155,6 +167,7 @@ class Session:
             address=self.address,
             token=self.access.token,
             organization_id=self.access.organization_id,
+            project_id=self.access.project_id,
             home=self.home,
             timeout=self.settings.timeout,
         )

@@ -135,18 +135,13 @@ class _Transfer:
     def call(self, method: str, step: str, body: bytes) -> Answer:
         """One request below the product's address, tried again as a chunk is."""
         headers = {
-            **self.headers(),
+            **self.shipment.headers(),
             "Content-Type": "application/json",
             "Idempotency-Key": self.shipment.idempotency_key,
         }
         path = f"/upload/{self.shipment.product}/{step}"
         return self.client.send(Call(method=method, path=path, body=body, headers=headers),
                                 policy=POLICY)  # fmt: skip
-
-    def headers(self) -> dict[str, str]:
-        if self.shipment.organization_id:
-            return {"X-Organization-Id": self.shipment.organization_id}
-        return {}
 
     def parcels(self, wanted: set[str]) -> Iterator[_Parcel]:
         """One for each chunk of ``wanted``; the bytes of one that is to be packed are in memory.
@@ -239,7 +234,7 @@ class _Sending:
         if not parcel.encoding and (packed := self._whole.pack([parcel.data])) is not None:
             parcel.data, parcel.encoding = packed, GZIP
         body, body_size = _Stoppable(parcel.data, self._stopped), len(parcel.data)
-        headers = {**self._whole.headers(), "Content-Type": "application/octet-stream"}
+        headers = {**self._whole.shipment.headers(), "Content-Type": "application/octet-stream"}
         if parcel.encoding:
             headers["Content-Encoding"] = parcel.encoding
         call = Call(

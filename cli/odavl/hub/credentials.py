@@ -36,6 +36,8 @@ class SignIn(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, f
     organization_name: str = ""
     user_email: str | None = None
     key_name: str | None = None
+    project_id: str | None = None
+    """The one project that the key is bound to."""
 
 
 class CredentialsFile(msgspec.Struct, kw_only=True, rename="camel"):

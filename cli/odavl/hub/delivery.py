@@ -153,11 +153,11 @@ def _call(
         if on_progress:
             on_progress("uploading", sent / max(body_size, 1))
 
-    headers = {**headers, "Idempotency-Key": shipment.idempotency_key}
-    if shipment.organization_id:
-        # The hub refuses a key of another organization, so that a sign-in to one, after this was
-        # queued for the other, cannot carry the payload across.
-        headers["X-Organization-Id"] = shipment.organization_id
+    headers = {
+        **headers,
+        **shipment.headers(),
+        "Idempotency-Key": shipment.idempotency_key,
+    }
     return Call(
         method="POST",
         path=f"/upload/{shipment.product}",

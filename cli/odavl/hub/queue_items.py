@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from odavl.wire.errors import OdavlError
+from odavl.wire.errors import NotAuthenticated, OdavlError
 
 VERSION = 1
 
@@ -22,6 +22,8 @@ class QueuedUpload(NamedTuple):
 
     ``state``: ``queued`` is sent when its time comes; ``held`` waits for a person (credentials,
     quota); ``refused`` will never be taken as it is, and is kept to be looked at.
+    ``organizationId`` and ``projectId`` are those of the sign-in; where nobody knows whose the key
+    is, ``keyDigest`` tells it from others.
     """
 
     id: str
@@ -42,6 +44,8 @@ class QueuedUpload(NamedTuple):
     lastError: dict[str, Any] | None = None  # noqa: N815 - see above
     state: State = "queued"
     organizationId: str | None = None  # noqa: N815 - see above
+    projectId: str | None = None  # noqa: N815 - see above
+    keyDigest: str | None = None  # noqa: N815 - see above
     version: int = VERSION
 
     @property
@@ -69,6 +73,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "nextAttemptAt": _TEXT_OR_NONE,
     "lastError": (dict, type(None)),
     "organizationId": _TEXT_OR_NONE,
+    "projectId": _TEXT_OR_NONE,
+    "keyDigest": _TEXT_OR_NONE,
 }
 _FIELDS = frozenset(QueuedUpload._fields)
 
@@ -108,6 +114,13 @@ def item_in(name: str, content: bytes) -> QueuedUpload:
     return item
 
 
+def digest_of_key(key: str) -> str:
+    """Tells a key from others, and nothing of it: keys are random and long."""
+    import hashlib  # noqa: PLC0415 - looking at a queue needs none
+
+    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
+
+
 def new_item_id() -> str:
     return uuid.uuid4().hex
 
@@ -120,9 +133,14 @@ def timestamp(moment: datetime | None = None) -> str:
 def with_failure(
     item: QueuedUpload, error: OdavlError, *, next_attempt_at: datetime | None
 ) -> QueuedUpload:
-    """``item`` after a try that failed. What is held consumes no attempt."""
+    """``item`` after a try that failed. What is held consumes no attempt.
+
+    A key that the hub does not know is nobody's, so it binds the item to nobody: the right one may
+    follow.
+    """
     state = state_of(error)
     return item._replace(
+        keyDigest=None if isinstance(error, NotAuthenticated) else item.keyDigest,
         state=state,
         attempts=item.attempts + (state != "held"),
         lastAttemptAt=timestamp(),

@@ -1,4 +1,4 @@
-"""Sending what is queued: by ``odavl sync process-queue``, and before the next upload."""
+"""Sending what is queued: by ``odavl sync process-queue``, and after what reached the hub."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list
             told = str((item.lastError or {}).get("detail", "Refused by the hub."))
             report.set_aside.append(Failure(item=item, error=RefusedError(told)))
             continue
-        error = _hindrance(item, client)
+        error = hindrance(item, client)
         if error is None:
             pending.append(item)
         else:
@@ -173,11 +173,27 @@ def _waiting(queue: UploadQueue, client: HubClient, report: QueueReport) -> list
     return pending
 
 
-def _hindrance(item: QueuedUpload, client: HubClient) -> OdavlError | None:
+def hindrance(item: QueuedUpload, client: HubClient) -> OdavlError | None:
+    """Why ``item`` must not be sent now, and by this client; None where it may."""
     if item.hub != client.address:
         return HeldError(
             f"It was queued for {item.hub}, and the hub is now {client.address}.",
             hint=f"To send it: ODAVL_CLOUD_API={item.hub} odavl sync process-queue",
+        )
+    if (
+        item.organizationId
+        and (client.organization_id or item.organizationId) != item.organizationId
+    ):
+        return HeldError(
+            f"It was queued for the organization {item.organizationId}, and you now act in "
+            f"{client.organization_id}.",
+            hint=f"To send it: odavl sync process-queue --organization {item.organizationId}, "
+            "signed in to that one.",
+        )
+    if item.keyDigest and not client.has_key(item.keyDigest):
+        return HeldError(
+            "It was queued with another key, and nobody knows for which organization.",
+            hint=f"To send it with this one: odavl sync queue --retry {item.id[:8]}",
         )
     asked_to_wait = (item.lastError or {}).get("retryAfter") is not None
     if item.state == "queued" and asked_to_wait and is_put_off(item):
@@ -194,7 +210,7 @@ def _round(
         if not run.choose(item):
             continue
         if known := next((each.error for each in met if _concerns(each, item)), None):
-            yield Failure(item=item, error=known)
+            yield Failure(item=_unbound(run.queue, item, known), error=known)
             continue
         what = f"sending {done + 1} of {len(pending)}"
         run.on_progress(what, done / len(pending))
@@ -206,6 +222,15 @@ def _round(
             if isinstance(error, (*_CONCERNS_ALL, HeldError)):
                 met.append(failure)
             yield failure
+
+
+def _unbound(queue: UploadQueue, item: QueuedUpload, error: OdavlError) -> QueuedUpload:
+    """``item`` without the key that it was queued with, where the hub says that it is none."""
+    if not isinstance(error, NotAuthenticated) or item.keyDigest is None:
+        return item
+    changed = item._replace(keyDigest=None)
+    queue.update(changed)
+    return changed
 
 
 def _concerns(failure: Failure, item: QueuedUpload) -> bool:
@@ -256,4 +281,5 @@ def _shipment(item: QueuedUpload, payload: Payload) -> Shipment:
         metadata=metadata,
         idempotency_key=item.idempotencyKey,
         organization_id=item.organizationId,
+        project_id=item.projectId,
     )

@@ -26,6 +26,7 @@ import msgspec
 from odavl import __version__
 from odavl.hub.bodies import LARGEST, OFFERED, bounded_body
 from odavl.hub.patience import transport_for, within
+from odavl.hub.queue_items import digest_of_key
 from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
 from odavl.wire import limits
 from odavl.wire.errors import (
@@ -165,6 +166,10 @@ class HubClient:
         trace: TracebackType | None,
     ) -> None:
         self._client.close()
+
+    def has_key(self, digest: str) -> bool:
+        """Whether ``digest`` is that of the key that this client sends."""
+        return self._token is not None and digest_of_key(self._token) == digest
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """``GET`` below the API's prefix."""

@@ -21,13 +21,13 @@ from odavl.hub.queue import (
     timestamp,
     with_failure,
 )
-from odavl.hub.queue_run import PAUSES, process_queue
+from odavl.hub.queue_items import digest_of_key
+from odavl.hub.queue_run import PAUSES
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import STEP_SECONDS, HubClient
 from odavl.wire.envelope import Product, UploadMetadata
 from odavl.wire.errors import (
     HeldError,
-    LocalStorageFailed,
     NotAuthenticated,
     OdavlError,
     RefusedError,
@@ -46,6 +46,8 @@ class Destination:
     home: Path
     timeout: float = STEP_SECONDS
     """Seconds for one step of an exchange."""
+    project_id: str | None = None
+    """The one project that the token is bound to, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,6 @@ class UploadResult:
     url: str | None = None
     error: OdavlError | None = None
     queued: bool = False
-    sent_before: int = 0
-    """How many queued uploads went out first."""
 
     @property
     def success(self) -> bool:
@@ -106,7 +106,7 @@ def upload(
     on_progress: Progress | None = None,
     on_transfer: OnTransfer | None = None,
 ) -> UploadResult:
-    """Send ``payload``, and what is queued before it; what cannot be sent now is queued.
+    """Send ``payload``; what cannot be sent now is queued. What is queued already can wait.
 
     A ``payload`` that can be called gives its pieces: it is called whenever they are needed, and
     must give the same ones. ``source`` is the file that a person knows the payload by.
@@ -154,7 +154,6 @@ def _sent(
 ) -> UploadResult:
     with _client(destination) as client:
         options = upload_options(client)
-        before = _drained(destination, client, on_progress)
         delivery = deliver(
             client, shipment, options, wait=wait, on_progress=on_progress, on_transfer=on_transfer
         )
@@ -163,7 +162,6 @@ def _sent(
         upload_id=delivery.upload_id,
         run_id=delivery.run_id,
         url=delivery.url,
-        sent_before=before,
     )
 
 
@@ -207,6 +205,7 @@ def _shipment(
         metadata=metadata,
         idempotency_key=uuid.uuid4().hex,
         organization_id=destination.organization_id,
+        project_id=destination.project_id,
     )
 
 
@@ -221,17 +220,6 @@ def _client(destination: Destination) -> HubClient:
         organization_id=destination.organization_id,
         timeout=destination.timeout,
     )
-
-
-def _drained(destination: Destination, client: HubClient, on_progress: Progress | None) -> int:
-    """How many queued uploads went out; a queue that cannot be read must not hinder this one."""
-    try:
-        report = process_queue(
-            UploadQueue(destination.home), client, rounds=1, wait=False, on_progress=on_progress
-        )
-    except LocalStorageFailed:
-        return 0
-    return report.succeeded
 
 
 def _queue(
@@ -266,6 +254,8 @@ def _item(destination: Destination, shipment: Shipment, snapshot: Body) -> Queue
         metadata=msgspec.to_builtins(shipment.metadata),
         hub=destination.address,
         organizationId=destination.organization_id,
+        projectId=destination.project_id,
+        keyDigest=_digest_where_nobody_knows_whose(destination),
         idempotencyKey=shipment.idempotency_key if is_same else uuid.uuid4().hex,
         encoding=snapshot.encoding,
         size=snapshot.size,
@@ -273,3 +263,10 @@ def _item(destination: Destination, shipment: Shipment, snapshot: Body) -> Queue
         sha256=snapshot.name(),
         createdAt=timestamp(),
     )
+
+
+def _digest_where_nobody_knows_whose(destination: Destination) -> str | None:
+    """A key from the environment says nothing of its organization: only the same key is safe."""
+    if destination.organization_id is not None or destination.token is None:
+        return None
+    return digest_of_key(destination.token)

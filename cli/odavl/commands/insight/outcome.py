@@ -123,6 +123,7 @@ def _uploaded(
             wait=asked.wait,
             on_progress=line.tell,
         )
+    session.note_upload(success=sent.success)
     folder = project_folder(session.root)
     for signatures in own_files(folder, [folder / SIGNATURES]):
         upload(
@@ -152,8 +153,6 @@ def _tell_upload(session: Session, sent: UploadResult | None, asked: Outcome) ->
         if sent is not None and sent.error is not None:
             session.warn(failure_line(sent))
         return
-    if sent.sent_before:
-        session.say(f"Sent {sent.sent_before} from the queue first.")
     if sent.error is not None:
         session.warn(failure_line(sent))
     elif sent.state == "processing":

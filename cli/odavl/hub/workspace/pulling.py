@@ -55,6 +55,14 @@ class Pulled:
     """Of the contents that were not here, uncompressed."""
 
 
+class _Laid(NamedTuple):
+    """``wanted``, whose bytes lie at ``temporary``; ``fetched`` is how many were not here."""
+
+    wanted: _Wanted
+    temporary: str
+    fetched: int
+
+
 class _Wanted(NamedTuple):
     """``conflict`` is None for what simply changed there."""
 
@@ -129,13 +137,13 @@ class _Pull:
         client = self.folder.remote.client
         count = max(1, min(limits.MAX_CONCURRENCY, upload_options(client).max_concurrency))
         done = 0
-        for each, (temporary, fetched) in in_parallel(self._laid_down, wanted, count):
+        for _, laid in in_parallel(self._laid_down, wanted, count):
             try:
-                self._place(each, temporary)
+                self._place(laid.wanted, laid.temporary)
             finally:
-                self.folder.tree.discard(temporary)
-            self.pulled.bytes_fetched += fetched
-            done += each.file.size
+                self.folder.tree.discard(laid.temporary)
+            self.pulled.bytes_fetched += laid.fetched
+            done += laid.wanted.file.size
             self.tell("pulling", done / max(total, 1))
 
     def _in_the_way(self, leaving: list[Change]) -> list[Change]:
@@ -178,11 +186,18 @@ class _Pull:
             else:
                 yield _Wanted(file, self._free_name(file.path), None, None, conflict)
 
-    def _laid_down(self, wanted: _Wanted) -> tuple[str, int]:
-        """Where the file's bytes lie, checked, beside its place; how many had to be fetched."""
+    def _laid_down(self, wanted: _Wanted) -> _Laid:
+        """Lay the file's bytes, checked, beside its place; a file of ours may be in the way."""
+        if not self._has_room(wanted.target):
+            beside = self._free_name(wanted.file.path)
+            wanted = wanted._replace(target=beside, expected=None)
         fetched: list[int] = []
         pieces = self._pieces(wanted.file, fetched)
-        return self.folder.tree.write_beside(wanted.target, pieces), sum(fetched)
+        return _Laid(wanted, self.folder.tree.write_beside(wanted.target, pieces), sum(fetched))
+
+    def _has_room(self, path: str) -> bool:
+        with self.folder.tree.told(path, "cannot be written"):
+            return self.folder.tree.has_room(path)
 
     def _pieces(self, file: WorkspaceFile, fetched: list[int]) -> Iterator[bytes]:
         digest = hashlib.sha256()
@@ -217,22 +232,23 @@ class _Pull:
             if reason is not None:
                 self.pulled.held[wanted.target] = reason
                 return
+        path = wanted.file.path
         if tree.place(temporary, wanted.target, wanted.expected):
-            if wanted.change is not None:
-                self.pulled.taken.append(wanted.change)
-            elif wanted.conflict is not None:
-                beside = wanted.target if wanted.target != wanted.conflict.path else ""
+            beside = wanted.target if wanted.target != path else ""
+            if wanted.conflict is not None:
                 self.pulled.copies.append(Copy(*wanted.conflict, beside=beside))
+            elif beside:
+                self.pulled.copies.append(Copy(path, "changed-on-both-sides", beside=beside))
+            elif wanted.change is not None:
+                self.pulled.taken.append(wanted.change)
             return
         # Somebody wrote there since it was scanned.
         for _ in range(_MOST_COPIES):
-            beside = self._free_name(wanted.file.path)
+            beside = self._free_name(path)
             if tree.place(temporary, beside, None):
-                self.pulled.copies.append(
-                    Copy(wanted.file.path, "changed-on-both-sides", beside=beside)
-                )
+                self.pulled.copies.append(Copy(path, "changed-on-both-sides", beside=beside))
                 return
-        raise LocalStorageFailed(f"There is no free name beside {wanted.file.path}.")
+        raise LocalStorageFailed(f"There is no free name beside {path}.")
 
     def _copy_of(self, file: WorkspaceFile) -> str:
         """A copy with these bytes that lies there already, from a run before; else empty."""
@@ -249,17 +265,34 @@ class _Pull:
         return digest.hexdigest()
 
     def _free_name(self, path: str) -> str:
-        """``history.conflict-desk-r7.json`` beside ``history.json``; nothing lies there."""
-        head = self.pulled.sides.head
-        parent, slash, name = path.rpartition("/")
-        stem, dot, ending = name.rpartition(".")
-        stem, ending = (stem, dot + ending) if dot else (name, "")
+        """``history.conflict-desk-r7.json`` beside ``history.json``; nothing lies there.
+
+        Where a file of ours is in the place of a folder, the folder's name says it, and all that
+        comes to lie in it is a copy: ``runs.conflict-desk-r7/a/b.json`` beside the file ``runs``.
+        """
+        steps = path.split("/")
+        marked = next(
+            at
+            for at in range(len(steps))
+            if at == len(steps) - 1 or self._is_taken(steps[: at + 1])
+        )
         for number in range(1, _MOST_COPIES):
-            machine = machine_name(head.machine)[:30] + (f"-{number}" if number > 1 else "")
-            found = f"{parent}{slash}{stem}.conflict-{machine}-r{head.revision}{ending}"
-            if self.folder.tree.signature(found) is None:
+            name = self._with_mark(steps[marked], number)
+            found = "/".join([*steps[:marked], name, *steps[marked + 1 :]])
+            if self._has_room(found) and self.folder.tree.signature(found) is None:
                 return found
         raise LocalStorageFailed(f"There is no free name beside {path}.")
+
+    def _is_taken(self, steps: list[str]) -> bool:
+        """Whether something else than a folder lies where that one should."""
+        return not self._has_room("/".join([*steps, "any"]))
+
+    def _with_mark(self, name: str, number: int) -> str:
+        head = self.pulled.sides.head
+        stem, dot, ending = name.rpartition(".")
+        stem, ending = (stem, dot + ending) if dot else (name, "")
+        machine = machine_name(head.machine)[:30] + (f"-{number}" if number > 1 else "")
+        return f"{stem}.conflict-{machine}-r{head.revision}{ending}"
 
     def _remember(self) -> None:
         """What was taken or laid beside is known from now on; what was held back is not."""

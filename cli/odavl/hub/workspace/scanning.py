@@ -96,8 +96,12 @@ def pieces_of(reading: IO[bytes], size: int | None = None) -> Iterator[bytes]:
 
 def original_of(copy: str) -> str:
     """The file beside which the copy of a conflict lies."""
-    parent, slash, name = copy.rpartition("/")
-    return f"{parent}{slash}{CONFLICT_MARK.sub('', name)}"
+    return "/".join(CONFLICT_MARK.sub("", step) for step in copy.split("/"))
+
+
+def _is_marked(path: str) -> bool:
+    """Whether ``path`` is a conflict's copy, or lies in a folder of such."""
+    return any(CONFLICT_MARK.search(step) for step in path.split("/"))
 
 
 def _entries(tree: Tree, folder: str, found: Scan) -> Iterator[tuple[str, os.stat_result]]:
@@ -122,9 +126,9 @@ def _entries(tree: Tree, folder: str, found: Scan) -> Iterator[tuple[str, os.sta
                 found.leftovers.append(path)
         elif same_name(path) in STAY_HERE:
             continue
-        elif stat.S_ISREG(kind.st_mode) and CONFLICT_MARK.search(name):
+        elif stat.S_ISREG(kind.st_mode) and _is_marked(path):
             found.copies.append(path)
-        elif stat.S_ISDIR(kind.st_mode) and path_problem(path) is None:
+        elif stat.S_ISDIR(kind.st_mode) and (_is_marked(path) or path_problem(path) is None):
             yield from _entries(tree, path, found)
         else:
             yield path, kind

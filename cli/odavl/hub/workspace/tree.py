@@ -80,6 +80,20 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def has_room(self, path: str) -> bool:
+        """Whether every folder above ``path`` is one, or can be made. Raises OSError."""
+        steps = path.split("/")[:-1]
+        for count in range(1, len(steps) + 1):
+            parent, name = _divided("/".join(steps[:count]))
+            try:
+                with self.opened(parent) as folder:
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return True
+            if not stat.S_ISDIR(found.st_mode):
+                return False
+        return True
+
     def write_beside(self, path: str, pieces: Iterable[bytes]) -> str:
         """Write ``pieces`` to a hidden file in the folder of ``path``, made to last; its path."""
         parent, _ = _divided(path)
@@ -102,11 +116,15 @@ class Tree:
     def place(self, temporary: str, path: str, expected: Signature | None) -> bool:
         """Put what lies at ``temporary`` at ``path``, if that is still as ``expected``.
 
-        None expects nothing there. False, and nothing is done, where it is something else.
+        None expects nothing there but a folder that is empty. False, and nothing is done, where it
+        is something else.
         """
         parent, name = _divided(path)
         _, hidden = _divided(temporary)
         with self.told(path, "cannot be written"), self.opened(parent) as folder:
+            if expected is None:
+                with contextlib.suppress(OSError):
+                    os.rmdir(name, dir_fd=folder)
             if _signature_at(name, folder) != expected:
                 return False
             if expected is None and (linked := _linked(hidden, name, folder)) is not None:
@@ -124,12 +142,19 @@ class Tree:
             os.fsync(folder)
 
     def remove(self, path: str, expected: Signature | None) -> bool:
-        """Remove a file if it is still as ``expected``, and folders that are empty then."""
+        """Remove a file if it is still as ``expected``, and folders that are empty then.
+
+        True as well where its folder went in the meantime.
+        """
         parent, name = _divided(path)
-        with self.told(path, "cannot be removed"), self.opened(parent) as folder:
-            if _signature_at(name, folder) != expected:
-                return False
-            os.unlink(name, dir_fd=folder)
+        with self.told(path, "cannot be removed"):
+            try:
+                with self.opened(parent) as folder:
+                    if _signature_at(name, folder) != expected:
+                        return False
+                    os.unlink(name, dir_fd=folder)
+            except (FileNotFoundError, NotADirectoryError):
+                return True
         while parent:
             above, name = _divided(parent)
             try:
