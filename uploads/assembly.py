@@ -38,10 +38,11 @@ from storage.models import StoredObject
 from uploads.addresses import transfer_address
 from uploads.contents import StoredContent, content_of
 from uploads.idempotency import RequestKey, answer_once, same_as_transfer
+from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks
 from uploads.services import hand_over, status_for
-from uploads.transfers import LEASE, take_up_known
+from uploads.transfers import LEASE
 
 ASSEMBLY_JOB = "uploads.assemble"
 _ALL = 100
@@ -59,7 +60,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
         return Answer(locked.answer_status or HTTPStatus.OK, bytes(locked.answer), replayed=True)
     if locked.state == TransferState.EXPIRED:
         raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
-    take_up_known(locked)
+    take_up_known(principal, locked)
     missing = missing_chunks(locked)
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Organization, Project
@@ -30,8 +30,8 @@ from odavl.wire.errors import (
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.arriving import Arriving
-from storage.models import StoredObject
 from storage.objects.interface import Staged
+from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
 from uploads.services import check_type, project_for
@@ -87,7 +87,7 @@ def begin(
     transfer.expires_at = timezone.now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
-    take_up_known(transfer)
+    take_up_known(principal, transfer)
     return Begun(transfer, missing_chunks(transfer))
 
 
@@ -135,24 +135,6 @@ def drop(transfer: Transfer) -> None:
         return
     check_open(locked.state)
     _end(locked.pk)
-
-
-def take_up_known(transfer: Transfer) -> None:
-    """Hold those missing chunks that the organization has, in the caller's transaction."""
-    missing = TransferChunk.objects.belonging_to(transfer=transfer).filter(stored=None)
-    known = StoredObject.objects.for_organization(transfer.organization).filter(
-        sha256__in=missing.values("sha256"), missing_since=None
-    )
-    # Locked, so that clean-up either sees that they are held or has removed them already.
-    held = list(
-        known.select_for_update(no_key=True, of=("self",))
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
-    if not held:
-        return
-    same = known.filter(sha256=OuterRef("sha256"), size=OuterRef("size"), pk__in=held)
-    missing.update(stored_id=Subquery(same.values("pk")[:1]))
 
 
 def clean_up() -> int:
@@ -230,12 +212,19 @@ def _known(project: Project, digest: str, key: str | None) -> Transfer | None:
 
 def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
     rows = TransferChunk.objects.belonging_to(transfer=transfer)
-    known = rows.order_by("position").values_list("sha256", "size")
-    if [(chunk.sha256, chunk.size) for chunk in chunks] == list(known):
+    known = list(rows.order_by("position").values_list("sha256", "size", "stored"))
+    if [(chunk.sha256, chunk.size) for chunk in chunks] == [each[:2] for each in known]:
         return
+    arrived = {(sha256, size): stored for sha256, size, stored in known if stored is not None}
     rows.delete()
     TransferChunk.across_organizations.bulk_create(
-        TransferChunk(transfer=transfer, position=position, sha256=chunk.sha256, size=chunk.size)
+        TransferChunk(
+            transfer=transfer,
+            position=position,
+            sha256=chunk.sha256,
+            size=chunk.size,
+            stored_id=arrived.get((chunk.sha256, chunk.size)),
+        )
         for position, chunk in enumerate(chunks)
     )
 

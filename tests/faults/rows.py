@@ -71,6 +71,7 @@ ROWS: dict[int, str] = {
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
     54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",
+    60: "a key bound to a project: files, transfers and contents of another",
 }
 
 MISSING: dict[int, Missing] = {
