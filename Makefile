@@ -4,12 +4,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3) python3)
+# Looked for only where .venv has to be made.
+PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
 CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts cli/odavl scripts manage.py
 # What `manage.py check` and its like need; nothing connects to a database there.
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
-	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true
+	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true \
+	TRUSTED_PROXIES=10.0.0.0/8 EMAIL_HOST=mail.example.com
 
 .PHONY: help run test check faults soak bench install frontend messages static format clean
 
@@ -57,10 +59,10 @@ format: install ## Put the code into shape
 install: .venv/.requirements .venv/.client ## The Python packages, as locked
 
 .venv/.requirements: requirements/dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/pip || { python="$(PYTHON)" && "$${python:?was not found}" -m venv .venv; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ODAVL needs Python 3.11 to 3.14, and .venv has an older one: rm -r .venv, make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Installing Python packages into .venv (a minute, once)" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 

@@ -11,6 +11,10 @@ def main() -> None:
         from odavl_hub.supervisor.command_line import main as hub  # noqa: PLC0415 - only for it
 
         sys.exit(hub(sys.argv[2:]))
+    if sys.argv[1:2] == ["reset_link"]:
+        from odavl_hub.supervisor.beside import settings_of_running_hub  # noqa: PLC0415 - only for it
+
+        os.environ.update(settings_of_running_hub(os.environ))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "odavl_hub.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - after the setting
 

@@ -1,20 +1,36 @@
-"""What django-allauth asks us: who may sign up, and where people land after signing in."""
+"""What django-allauth asks us: who may sign up, where people land, and what is noted of it."""
 
 from __future__ import annotations
 
-from allauth.account.adapter import DefaultAccountAdapter
-from django.conf import settings
-from django.http import HttpRequest
-from django.urls import reverse
+import logging
+from typing import Any
 
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.core import context
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts import letters
+from accounts.devices import remember_device, remember_place
+from accounts.doors import address_counted
+from accounts.guessing import forget_guesses
 from accounts.models import User
 from accounts.queries import first_organization_of
+
+_log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the library's signature
-        """Closed unless the operator opened it: a hub at work is not for strangers."""
-        return bool(settings.SIGNUP_OPEN)
+        """Closed unless the operator opened it: a hub at work is not for strangers.
+
+        And where no letters are sent: only a letter may tell that an address has an account.
+        """
+        return bool(settings.SIGNUP_OPEN) and letters.are_sent()
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """The overview of the person's first organization, in the language of the request."""
@@ -23,3 +39,60 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         if organization is None:
             return str(settings.LOGIN_REDIRECT_URL)
         return reverse("dashboard:overview", args=[organization.slug])
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address that odavl_hub.proxies settled; "-" for who comes through a Unix socket."""
+        return str(request.META.get("REMOTE_ADDR") or "-")
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Whether ``url`` leads to this very host: other hosts that are answered may be others'."""
+        request: HttpRequest = context.request
+        return url_has_allowed_host_and_scheme(
+            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        )
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        if not letters.are_sent():
+            _log.warning(
+                "A letter was asked for, and this hub sends none (EMAIL_HOST). "
+                "`manage.py reset_link ADDRESS` prints a link to a new password."
+            )
+            return
+        letter = self.render_mail(template_prefix, email, context)
+        # Made all the same, so that an address without an account takes as long.
+        is_for_nobody = template_prefix == "account/email/unknown_account"
+        if letters.is_due(email) and not is_for_nobody:
+            letters.send(letter)
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        # What a new account costs above all, so that the time does not tell what the page does not.
+        make_password(email)
+        super().send_account_already_exists_mail(email)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """At the hub's own address, whatever ``Host`` the request named."""
+        return f"{settings.PUBLIC_URL}{letters.path_of_key(key)}"
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:  # noqa: ARG002 - the library's signature
+        path = reverse("account_confirm_email", args=[emailconfirmation.key])
+        return f"{settings.PUBLIC_URL}{path}"
+
+    def pre_login(
+        self, request: HttpRequest, user: User, *, signup: bool, **how: Any
+    ) -> HttpResponse | None:
+        is_new = settings.SIGNUP_OPEN and not EmailAddress.objects.filter(user=user).exists()
+        if is_new and not signup:
+            # An operator or a member made this account: they knew whose address it is.
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        answer: HttpResponse | None = super().pre_login(request, user, signup=signup, **how)
+        return answer
+
+    def post_login(self, request: HttpRequest, user: User, **how: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **how)
+        remember_place(user, address_counted(request))
+        remember_device(request, response, user)
+        return response
+
+    def set_password(self, user: User, password: str) -> None:
+        super().set_password(user, password)
+        forget_guesses(context.request, user)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from accounts.doors import wrong_key
 from accounts.key_lookup import key_by_digest
 from accounts.models import ApiKey, Project
 from accounts.principal import Principal, principal_of_key
@@ -35,7 +36,13 @@ class ApiKeyAuthentication(BaseAuthentication):
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
-        key = _find(_bearer_token(header))
+        try:
+            key = _find(_bearer_token(header))
+        except (KeyExpired, KeyRevoked):
+            raise
+        except NotAuthenticated:
+            wrong_key(request)
+            raise
         principal = principal_of_key(key, _project_meant(request, key))
         _note_use(key)
         request.organization = key.organization  # type: ignore[attr-defined]  # for pages and logs alike

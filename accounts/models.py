@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -48,6 +48,30 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def save(self, *arguments: Any, **options: Any) -> None:
+        # Sign-in looks for it in lower case, whoever wrote it (an operator's form, too).
+        self.email = self.email.lower()
+        super().save(*arguments, **options)
+
+
+class SignInPlace(models.Model):
+    """An address from which a person signed in before: there, nobody else's guesses keep them out.
+
+    What is kept is a keyed digest: it answers "this one?", and says nothing of where people are.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_in_places")
+    digest = models.CharField(max_length=64, editable=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="sign_in_place_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.digest[:8]}"
 
 
 class Organization(models.Model):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 class RequestContext:
     request_id: str = "-"
     ip_address: str | None = None
+    clock_ahead: int = 0
+    """Seconds by which the client's clock is ahead of ours, where it told its time."""
 
 
 _NONE = RequestContext()

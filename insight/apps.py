@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class InsightConfig(AppConfig):
@@ -23,5 +24,8 @@ class InsightConfig(AppConfig):
             on_retry=receiving.take_up_again,
         )
         jobs.register_periodic(
-            "insight.abandon_runs", giving_up.abandon_runs, every=timedelta(minutes=1)
+            "insight.abandon_runs",
+            giving_up.abandon_runs,
+            every=timedelta(minutes=1),
+            label=_("Giving up runs whose job was given up"),
         )

@@ -6,11 +6,12 @@ import uuid
 from typing import Any
 
 import msgspec
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from insight.models import Run, RunState, Stream
+from insight.models import Run, RunState
+from insight.turns import is_our_turn
 from jobs.models import Job, State
 from odavl.wire.errors import Conflict, InProgress, OdavlError, RefusedError
 from odavl.wire.problem import Problem, problem_of, rebuild_error
@@ -25,7 +26,7 @@ CANCELLED: dict[str, Any] = msgspec.to_builtins(problem_of(Conflict("The job was
 def abandon(run_id: uuid.UUID | str, problem: dict[str, Any]) -> bool:
     """Mark a run that has not been taken in as failed; False where it has been, or failed before.
 
-    Without the stream's lock, which a worker may hold for minutes: the condition is part of the
+    Without the stream's turn, which a worker may have for minutes: the condition is part of the
     write, and a worker that takes the run in at the same moment wins.
     """
     now = timezone.now()
@@ -58,12 +59,9 @@ def requeue(run_id: uuid.UUID | str) -> None:
     Raises :class:`Conflict` once a later run of its stream is in: what was new and fixed then
     cannot be told anew. Raises :class:`InProgress` while a run of the stream is being taken in.
     """
-    run = Run.across_organizations.get(pk=run_id)
-    try:
-        with transaction.atomic():
-            Stream.across_organizations.select_for_update(nowait=True).get(pk=run.stream_id)
-    except OperationalError as error:
-        raise InProgress("A run of this branch is being taken in.", retry_after=5) from error
+    run = Run.across_organizations.select_related("stream").get(pk=run_id)
+    if not is_our_turn(run.stream):
+        raise InProgress("A run of this branch is being taken in.", retry_after=5)
     later = Run.across_organizations.filter(
         stream_id=run.stream_id, sequence__gt=run.sequence, state=RunState.COMPLETED
     )

@@ -1,13 +1,16 @@
 """From an upload to a run whose issues can be read.
 
-A run gets its place in its stream when the hub receives it (:func:`receive_run`). Its findings are
-taken in later, in that order whatever the order of the workers: whoever comes first takes in all
-runs of the stream up to its own (:func:`ingest_through`).
+A run gets its place in its stream when the hub receives it. Its findings are taken in at once where
+nothing is in the way (:func:`take_in_now`), else later (:func:`queue_run`), in that order whatever
+the order of the workers: whoever comes first takes in all runs of the stream up to its own
+(:func:`ingest_through`). Who may write when, :mod:`insight.turns` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,54 +18,81 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from accounts.models import Project
-from accounts.statements import Statement
 from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
-from insight.models import Issue, Run, RunState, Stream
+from insight.models import ISSUE_IDENTITY, Issue, Run, RunState
+from insight.order import LaterLooks, RemainingDocument, later_looks, time_of_analysis
 from insight.payload import Document, Header, clean_path
 from insight.rows import SEVERITY_OF_NAME, Tally
 from insight.tracking import Difference, Reach, Tracker
+from insight.turns import (
+    OvertakenError,
+    Unresolved,
+    branch_name,
+    is_overtaken,
+    queued_run,
+    take_place,
+    try_turn,
+    wait_for_turn,
+)
 from insight.watching import Watch, WatchedDocument
 from jobs.models import Job
 from jobs.models import State as JobState
 from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope
-from odavl.wire.encoding import visible
 from odavl.wire.envelope import detector_of_type
 from odavl.wire.errors import FieldError, InvalidPayload, RefusedError
-from odavl.wire.limits import MAX_BRANCH_LENGTH
+from odavl.wire.limits import MAX_UNREAD_FILES
 from odavl.wire.problem import problem_of
 from uploads.models import Upload, UploadState
 
-Unresolved = dict[str, int]
-"""A stream's unresolved issues by severity, those outside of a run's scope too."""
 
+def take_in_now(upload: Upload, document: Document, branch: str | None) -> Run | None:
+    """Take a run in within the request that brought it; None where a job has to.
 
-def receive_run(*, upload: Upload, branch: str | None) -> tuple[Run, Unresolved | None]:
-    """A run, not saved yet, next in its stream; the stream's row stays locked until the commit.
-
-    Also what the run before it left behind, where that is in; then every earlier one is, too, as
-    runs are taken in by their order. None does not say that one is not.
-    Without a ``branch`` the run belongs to the project's default one.
+    That is where another run of the branch is being taken in or waits to be, or got ahead of this
+    one in between; then nothing of it is left. Without a ``branch`` it is the project's default
+    one. Raises what :func:`ingest` does.
     """
-    stream, before = _next_in_stream(upload.project, branch or upload.project.default_branch)
-    run = Run(
-        organization_id=upload.organization_id,
-        stream=stream,
-        upload=upload,
-        sequence=stream.last_sequence,
-    )
-    return run, before
+    turn = try_turn(upload.project, _branch(upload, branch))
+    if turn is None:
+        return None
+    run = turn.next_run()
+    run.upload = upload
+    run.created_at = timezone.now()
+    try:
+        # Written for the place that it will have if nobody comes in between.
+        with ExitStack() as savepoint:
+            ingest(
+                run,
+                document,
+                before=turn.before,
+                latest=turn.latest,
+                writing=lambda: savepoint.enter_context(transaction.atomic()),
+                place=take_place,
+            )
+    except OvertakenError:
+        return None
+    except InvalidPayload:
+        # The version before takes no turns: what it wrote meanwhile may have been in the way.
+        if is_overtaken(run):
+            return None
+        raise
+    return run
 
 
-def is_next(run: Run) -> bool:
-    """Whether every earlier run of the stream is in."""
-    if run.sequence == 1:
-        return True
-    earlier = Run.objects.belonging_to(stream=run.stream).filter(
-        sequence__lt=run.sequence, state=RunState.QUEUED
-    )
-    return not earlier.exists()
+def queue_run(upload: Upload, branch: str | None) -> Run:
+    """Save a run that a job is to take in, in the next place of its stream.
+
+    To be called last: whoever comes next waits for the commit.
+    """
+    run = queued_run(upload.project, _branch(upload, branch))
+    run.upload = upload
+    run.save(force_insert=True)
+    return run
+
+
+def _branch(upload: Upload, branch: str | None) -> str:
+    return branch_name(branch or upload.project.default_branch)
 
 
 def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None:
@@ -74,7 +104,8 @@ def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None
     """
     while True:
         with transaction.atomic():
-            Stream.across_organizations.select_for_update().get(pk=run.stream_id)
+            if not wait_for_turn(run.stream, watch):
+                return
             queued = (
                 Run.across_organizations.select_related("upload__stored", "stream__project")
                 .defer("upload__stored__inline")
@@ -131,19 +162,32 @@ def ingest(
     document: Document,
     *,
     before: Unresolved | None = None,
+    latest: datetime | None = None,
+    writing: Callable[[], None] | None = None,
+    place: Callable[[Run], None] | None = None,
     watch: Watch | None = None,
 ) -> None:
-    """Take one run's findings into its stream, whose row the caller has locked.
+    """Take one run's findings into its stream, whose turn the caller has.
 
     ``before`` is what the run before it left behind; None has the issues counted in any case.
+    ``latest`` is the time of the latest analysis that is in; None has it looked up.
+    ``writing`` is called before any issue is written, ``place`` before the run itself is, for one
+    that has no place yet.
     Raises a :class:`RefusedError` for a document that does not fit, and what ``watch`` raises.
     """
     upload = run.upload
     header = document.header
+    source = source_of(upload.type, header)
     if watch is not None:
         walks = 1 if run.sequence == 1 else 2
         document = WatchedDocument(document, size=upload.stored.size, walks=walks, watch=watch)
-    tracker = Tracker(run, document, source_of(upload.type, header))
+    run.analysed_at = time_of_analysis(upload, header, arrival=run.created_at)
+    looks = later_looks(run, latest)
+    if looks is not None:
+        document = remaining = RemainingDocument(document, looks, source)
+    tracker = Tracker(run, document, source, writing=writing)
+    if run.sequence == 1:
+        before = {}
     try:
         if run.sequence == 1:
             tally, difference = tracker.take_first()
@@ -151,56 +195,22 @@ def ingest(
         else:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
-            difference = tracker.take_difference(_reach(scope))
+            difference = tracker.take_difference(_reach(scope, looks))
     except IntegrityError as error:
+        if not violates(error, ISSUE_IDENTITY):
+            raise
         # Two files of one document whose findings were given identities that collide on purpose.
         raise InvalidPayload(
             "Two findings in different files share one identity.",
             errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
         ) from error
     _describe(run, header)
-    unresolved = before if before is not None and not difference.is_any else _unresolved(run)
+    if looks is not None:
+        run.is_late, run.superseded_count = True, remaining.left_out
+    unresolved = _unresolved(run) if before is None else changed(before, difference.change)
+    if place is not None:
+        place(run)
     _finish(run, scope, tally, difference, unresolved)
-
-
-def _next_in_stream(project: Project, branch: str) -> tuple[Stream, Unresolved | None]:
-    """The branch's stream with its row locked and one run more; see :func:`receive_run`."""
-    if len(branch) > MAX_BRANCH_LENGTH:
-        raise InvalidPayload(
-            f"The branch has more than {MAX_BRANCH_LENGTH} characters.",
-            errors=(FieldError("/git/branch", "too_long", "Too long."),),
-        )
-    found = _counted_up(project, visible(branch))
-    if found is None:
-        # Two first uploads of a branch may race: the constraint decides, both count up the winner.
-        new = Stream(
-            organization_id=project.organization_id, project=project, branch=visible(branch)
-        )
-        Stream.across_organizations.bulk_create([new], ignore_conflicts=True)
-        found = _counted_up(project, visible(branch))
-        assert found is not None  # noqa: S101 - streams are deleted only with their project, which we hold
-    return found
-
-
-# Takes the lock, counts and reads. Where the lock was waited for, a run that was committed
-# meanwhile is not seen: that only makes the answer's last column NULL.
-_COUNT_UP = Statement(
-    "UPDATE insight_stream SET last_sequence = last_sequence + 1"
-    " WHERE project_id = %s AND branch = %s RETURNING {columns},"
-    " (SELECT open_by_severity FROM insight_run WHERE stream_id = insight_stream.id"
-    "  AND sequence = insight_stream.last_sequence - 1 AND state = 'completed')",
-    Stream,
-)
-
-
-def _counted_up(project: Project, branch: str) -> tuple[Stream, Unresolved | None] | None:
-    """None where there is no such stream yet."""
-    row = _COUNT_UP.first([project.pk, branch])
-    if row is None:
-        return None
-    stream, before = row
-    stream.project = project
-    return stream, None if before is None else _UNRESOLVED.decode(before)
 
 
 def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
@@ -216,14 +226,18 @@ def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
         scope = Scope(detectors=kept or [DetectorReport(name=named)], files=scope.files)
     for report in scope.detectors:
         report.findings = tally.detectors[report.name]
+        del report.unread_files[MAX_UNREAD_FILES:]
     files = None if scope.files is None else [clean_path(path) for path in scope.files]
     return Scope(detectors=scope.detectors, files=files)
 
 
-def _reach(scope: Scope) -> Reach:
+def _reach(scope: Scope, looks: LaterLooks | None) -> Reach:
     # Only a detector that ran speaks for the absence of its findings.
     ran = [report.name for report in scope.detectors if report.status == "ran"]
-    return Reach(detectors=ran, files=scope.files)
+    if looks is None:
+        return Reach(detectors=ran, files=scope.files)
+    heard = [name for name in ran if name not in looks.everywhere]
+    return Reach(detectors=heard, files=scope.files, without=tuple(looks.pairs()))
 
 
 def _describe(run: Run, header: Header) -> None:
@@ -254,6 +268,17 @@ def _finish(
     run.save()
 
 
+def violates(error: IntegrityError, constraint: str) -> bool:
+    """Whether it is this constraint that the database holds against a statement."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) == constraint
+
+
+def changed(before: Unresolved, change: Mapping[str, int]) -> Unresolved:
+    """What is unresolved after ``change``."""
+    return {name: before.get(name, 0) + change.get(name, 0) for name in SEVERITIES}
+
+
 def _unresolved(run: Run) -> Unresolved:
     unresolved = Issue.objects.belonging_to(stream=run.stream).filter(resolved=None)
     counted = unresolved.filter(suppressed=False).order_by().values_list("severity")
@@ -269,6 +294,3 @@ def _fail(run: Run, problem: dict[str, Any]) -> None:
     Upload.across_organizations.filter(pk=run.upload_id).update(
         state=UploadState.FAILED, problem=problem, finished_at=now
     )
-
-
-_UNRESOLVED = msgspec.json.Decoder(Unresolved)

@@ -19,6 +19,8 @@ from accounts.scoping import OrganizationScoped
 from odavl.wire import limits
 from uploads.models import Upload
 
+ISSUE_IDENTITY = "issue_identity_unique"
+
 
 class Stream(OrganizationScoped):
     """The sequence of runs of one project on one branch."""
@@ -27,7 +29,10 @@ class Stream(OrganizationScoped):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="streams")
     branch = models.CharField(max_length=limits.MAX_BRANCH_LENGTH)
     last_sequence = models.IntegerField(default=0)
-    """Of the last run received; also the row that concurrent uploads of the stream queue up at."""
+    """Of the last run received; also the row that concurrent uploads of the stream queue up at,
+    each for as long as a commit takes (:mod:`insight.turns`)."""
+    last_run_at = models.DateTimeField(null=True)
+    """When the last run was received; null where only an older version of the hub has received."""
 
     class Meta(OrganizationScoped.Meta):
         constraints = [
@@ -53,6 +58,12 @@ class Run(OrganizationScoped):
     upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     sequence = models.IntegerField()
     """1, 2, 3… in the order in which the hub received the runs of the stream."""
+    analysed_at = models.DateTimeField(null=True)
+    """When the analysis was made, by the hub's clock; never after the run's arrival."""
+    is_late = models.BooleanField(default=False, db_default=False)
+    """Whether a later analysis was taken in before: see :mod:`insight.order`."""
+    superseded_count = models.IntegerField(default=0, db_default=0)
+    """Findings of a late run that were left out, as later analyses have looked there."""
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
     problem = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -88,7 +99,18 @@ class Run(OrganizationScoped):
         constraints = [
             models.UniqueConstraint(fields=["stream", "sequence"], name="run_sequence_unique")
         ]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="run_by_time")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="run_by_time"),
+            # Of a hundred thousand runs few or none: whoever comes first looks for them.
+            models.Index(
+                fields=["stream", "sequence"], name="run_queued", condition=Q(state="queued")
+            ),
+            models.Index(
+                fields=["stream", "-analysed_at"],
+                name="run_by_analysis",
+                condition=Q(state="completed"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.sequence}"
@@ -119,7 +141,7 @@ class Issue(OrganizationScoped):
 
     id = models.BigAutoField(primary_key=True)
     # No constraint in the database: it would look up the stream once for each of a million rows,
-    # and rows come only from the tracker, which holds the stream's row while it inserts.
+    # and rows come only from the tracker, which keeps the stream from going while it inserts.
     stream = models.ForeignKey(
         Stream,
         on_delete=models.CASCADE,
@@ -156,9 +178,7 @@ class Issue(OrganizationScoped):
     )
 
     class Meta(OrganizationScoped.Meta):
-        constraints = [
-            models.UniqueConstraint(fields=["stream", "identity"], name="issue_identity_unique")
-        ]
+        constraints = [models.UniqueConstraint(fields=["stream", "identity"], name=ISSUE_IDENTITY)]
         indexes = [
             models.Index(
                 fields=["stream", "-severity", "id"],

@@ -17,6 +17,7 @@ import msgspec
 from odavl.wire import limits, paths
 from odavl.wire.analysis import Diagnostic, GitState, Metrics, Scope, Severity, Tool
 from odavl.wire.encoding import decode_json, decode_part, pointer_token
+from odavl.wire.moments import Moment
 
 CONTROL_ESCAPE = b"\\u00"
 """JSON can hold control characters in no other form than this, so one search finds them all."""
@@ -33,6 +34,7 @@ class Header(msgspec.Struct, kw_only=True, rename="camel"):
     scope: Scope | None = None
     git: GitState = msgspec.field(default_factory=GitState)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
+    analysed_at: Moment | None = None
 
 
 class Outline(Header, kw_only=True, rename="camel"):
@@ -76,6 +78,11 @@ class File:
         return self._visible(
             [decode_part(parts[at], _FINDING, f"{self._pointer}/{at}") for at in places]
         )
+
+    def only(self, parts: Iterable[msgspec.Raw]) -> File:
+        """The same file with these of its findings."""
+        raw = msgspec.Raw(b"[" + b",".join(map(bytes, parts)) + b"]")
+        return File(self.path, raw, self.has_control_characters)
 
     @property
     def _pointer(self) -> str:

@@ -7,7 +7,7 @@ from django.db import connection
 from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
 from insight.giving_up import CANCELLED, abandon, refusal, requeue
-from insight.ingest import ingest, ingest_through, is_next, receive_run
+from insight.ingest import ingest_through, queue_run, take_in_now
 from insight.models import Run, RunState
 from insight.payload import Document
 from jobs.claims import Claim
@@ -26,7 +26,7 @@ _MANY_NEW = 20_000
 
 
 class InsightHandler:
-    """Small payloads within the request, large ones by a job; both in the stream's order."""
+    """Small payloads within the request where nothing is in the way, the others by a job."""
 
     def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
         if upload.type in STORED_ONLY:
@@ -38,13 +38,13 @@ class InsightHandler:
         if is_small or not branch:
             document = document_of(upload.type, content.pieces, content.size)
             branch = branch or document.header.git.branch
-        run, before = receive_run(upload=upload, branch=branch)
-        upload.run_id = run.pk
-        upload.url = run_address(run)
-        if document is not None and is_small and (before is not None or is_next(run)):
-            ingest(run, document, before=before)
-            return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
-        run.save()
+        if document is not None and is_small:
+            run = take_in_now(upload, document, branch)
+            if run is not None:
+                _note_run(upload, run)
+                return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
+        run = queue_run(upload, branch)
+        _note_run(upload, run)
         job = enqueue(
             organization=upload.organization,
             job_type=INGEST_JOB,
@@ -82,6 +82,11 @@ def give_up(job: Job) -> None:
 def take_up_again(job: Job) -> None:
     """A person has the job run again. Raises :class:`~odavl.wire.errors.Conflict`."""
     requeue(job.payload["runId"])
+
+
+def _note_run(upload: Upload, run: Run) -> None:
+    upload.run_id = run.pk
+    upload.url = run_address(run)
 
 
 def _keep(upload: Upload, content: Content) -> UploadStored:

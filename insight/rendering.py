@@ -67,6 +67,8 @@ def _run(run: Run) -> dict[str, Any]:
         "url": run_address(run),
         "created_at": run.created_at.isoformat(),
         "finished_at": _time(run.finished_at),
+        "analysed_at": _time(run.analysed_at),
+        "late": run.is_late,
         "git": wire.RunGit(remote=run.git_remote, commit=run.git_commit),
         "counts": wire.RunCounts(
             total=run.total,
@@ -76,6 +78,7 @@ def _run(run: Run) -> dict[str, Any]:
             reopened=run.reopened_count,
             suppressed=run.suppressed_count,
             trimmed=run.trimmed_count,
+            superseded=run.superseded_count,
         ),
         "by_severity": _severities(run.by_severity),
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import QuerySet
 
+from accounts.connections import waiting_briefly
 from accounts.principal import Principal
 from accounts.services import record
 from insight.models import Issue, Triage, TriageEvent
-from odavl.wire.errors import FieldError, InvalidPayload
+from odavl.wire.errors import FieldError, InProgress, InvalidPayload
 
 MAX_REASON_LENGTH = 1_000
 _AUDITED_IDS = 100
@@ -18,7 +19,8 @@ _AUDITED_IDS = 100
 def triage_issues(*, issues: QuerySet[Issue], state: Triage, reason: str, by: Principal) -> int:
     """Note one decision about many issues of ``by``'s organization; how many it changed.
 
-    Raises :class:`InvalidPayload` for a reason that is too long.
+    Raises :class:`InvalidPayload` for a reason that is too long and :class:`InProgress` while a run
+    that changes one of them is being taken in.
     """
     reason = reason.replace("\x00", "").strip()
     if len(reason) > MAX_REASON_LENGTH:
@@ -29,7 +31,10 @@ def triage_issues(*, issues: QuerySet[Issue], state: Triage, reason: str, by: Pr
     own = issues.filter(stream__organization=by.organization).exclude(triage=state)
     # Locked in one order, so that two people who choose the same issues wait for each other.
     locked = own.order_by("pk").select_for_update(of=("self",))
-    changed = list(locked.values_list("pk", flat=True))
+    # A run that is being taken in holds what it changes until it is in, which may take minutes.
+    busy = InProgress("A run that changes these issues is being taken in.", retry_after=5)
+    with waiting_briefly(busy):
+        changed = list(locked.values_list("pk", flat=True))
     if not changed:
         return 0
     Issue.across_organizations.filter(pk__in=changed).update(triage=state)

@@ -1,6 +1,6 @@
 """Matching a run's findings with its stream's issues, in the database.
 
-Everything happens in one transaction that holds the stream's row. The findings' keys go into a
+Everything happens in one transaction that has the stream's turn. The findings' keys go into a
 temporary table by COPY; one hash join with the unresolved issues tells what differs; only that is
 read a second time and written. The keys of a small run are first sent along with that join: mostly
 nothing differs, and no table is touched.
@@ -17,8 +17,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 from weakref import WeakSet
@@ -33,6 +33,7 @@ from insight.rows import (
     DETAIL_COLUMNS,
     ISSUE_COLUMNS,
     KEY_COLUMNS,
+    NAME_OF_SEVERITY,
     Source,
     Tally,
     details,
@@ -69,6 +70,8 @@ class Reach:
 
     detectors: list[str]
     files: list[str] | None
+    without: tuple[tuple[str, str], ...] = ()
+    """Detectors and files of which later runs have spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +81,41 @@ class Difference:
     new: int = 0
     fixed: int = 0
     reopened: int = 0
-    is_any: bool = True
-    """Whether any issue was written, if only its line."""
+    change: Mapping[str, int] = field(default_factory=dict)
+    """Of the stream's unresolved issues, by severity."""
 
 
 class Tracker:
-    """Takes one run's document into its stream. The caller holds the stream's row lock."""
+    """Takes one run's document into its stream. The caller has the stream's turn."""
 
-    def __init__(self, run: Run, document: Document, source: Source) -> None:
+    def __init__(
+        self,
+        run: Run,
+        document: Document,
+        source: Source,
+        *,
+        writing: Callable[[], None] | None = None,
+    ) -> None:
+        """``writing`` is called once, before anything is written; not for a run without change."""
+        self._writing = writing or (lambda: None)
         self._run = run
         self._stream_id: int = run.stream_id
         self._document = document
         self._source = source
         self._starts = array("q")
         """The ordinal of each file's first finding."""
+        self._paths: list[str] = []
+        """Of the files that have findings."""
         self._few: list[str] | None = None
         """The rows for ``ingest_key``, as long as they are not in it."""
 
     def take_first(self) -> tuple[Tally, Difference]:
         """The first findings of a stream: every one is new, one COPY suffices."""
         tally = Tally()
+        self._writing()
         with connection.cursor() as cursor:
             copy_rows(cursor, "insight_issue", ISSUE_COLUMNS, self._issue_rows(tally))
-        return tally, Difference(new=tally.findings - tally.suppressed)
+        return tally, Difference(new=tally.findings - tally.suppressed, change=tally.severities)
 
     def take_keys(self) -> Tally:
         """Take in the keys of all findings, to be followed by :meth:`take_difference`."""
@@ -110,6 +125,7 @@ class Tracker:
         if len(first) <= _FEW:
             self._few = first
             return tally
+        self._writing()
         with connection.cursor() as cursor:
             _prepare_tables(cursor)
             copy_rows(cursor, "ingest_key", KEY_COLUMNS, chain(first, rows))
@@ -120,7 +136,7 @@ class Tracker:
         with connection.cursor() as cursor:
             kinds = self._find_difference(cursor, self._parameters(reach))
             if not kinds:
-                return Difference(is_any=False)
+                return Difference()
             if _FRESH in kinds:
                 cursor.execute(_FIND_REOPENED, self._parameters())
                 if _GONE in kinds:
@@ -140,6 +156,7 @@ class Tracker:
             found = cursor.fetchall()
             if not found:
                 return {}
+            self._writing()
             _prepare_tables(cursor)
             copy_rows(cursor, "ingest_key", KEY_COLUMNS, self._few)
             if len(found) <= _FEW:
@@ -150,6 +167,7 @@ class Tracker:
 
     def _write(self, cursor: CursorWrapper, kinds: dict[int, int]) -> Difference:
         new = fixed = reopened = 0
+        change = _change(cursor)
         if _GONE in kinds:
             fixed = _count(cursor, _RESOLVE, self._parameters())
         if _CHANGED in kinds or _RENAMED in kinds:
@@ -159,7 +177,7 @@ class Tracker:
             reopened = _count(cursor, _REOPEN, self._parameters())
         if _FRESH in kinds:
             new = _count(cursor, _INSERT, self._parameters())
-        return Difference(new=new, fixed=fixed, reopened=reopened)
+        return Difference(new=new, fixed=fixed, reopened=reopened, change=change)
 
     def _parameters(self, reach: Reach | None = None) -> dict[str, Any]:
         parameters: dict[str, Any] = {
@@ -167,7 +185,16 @@ class Tracker:
             "sequence": self._run.sequence,
         }
         if reach is not None:
-            parameters |= {"detectors": reach.detectors, "files": reach.files}
+            files = reach.files
+            # The path is part of an identity, so no issue elsewhere is one of the findings.
+            paths = None if files is None else list({*files, *self._paths})
+            parameters |= {
+                "detectors": reach.detectors,
+                "files": files,
+                "paths": paths,
+                "late_detectors": [detector for detector, _ in reach.without],
+                "late_files": [path for _, path in reach.without],
+            }
         return parameters
 
     @staticmethod
@@ -185,6 +212,7 @@ class Tracker:
         ordinal = 0
         for file in self._document.files():
             self._starts.append(ordinal)
+            self._paths.append(file.path)
             keys = keys_of(file, self._source, tally)
             for at, key in enumerate(keys, ordinal):
                 yield f"{at}{FIELD}{key}"
@@ -238,6 +266,11 @@ def _differing_ordinals(cursor: CursorWrapper) -> array[int]:
     return array("q", (ordinal for (ordinal,) in cursor.fetchall()))
 
 
+def _change(cursor: CursorWrapper) -> dict[str, int]:
+    cursor.execute(_CHANGE)
+    return {NAME_OF_SEVERITY[severity]: number for severity, number in cursor.fetchall()}
+
+
 def _count(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
     cursor.execute(statement, parameters)
     count: int = cursor.fetchone()[0]
@@ -250,12 +283,15 @@ SELECT key.ordinal, issue.id, coalesce(key.fingerprint, issue.fingerprint),
        CASE WHEN issue.id IS NULL THEN {_FRESH} WHEN key.ordinal IS NULL THEN {_GONE}
             ELSE {_CHANGED} END
 FROM (SELECT id, identity, fingerprint, content, detector, path FROM insight_issue
-      WHERE stream_id = %(stream)s AND resolved IS NULL) AS issue
+      WHERE stream_id = %(stream)s AND resolved IS NULL
+        AND (%(paths)s::text[] IS NULL OR path = ANY(%(paths)s::text[]))) AS issue
 FULL JOIN {{keys}} ON key.identity = issue.identity
 WHERE issue.id IS NULL
    OR (key.ordinal IS NOT NULL AND key.content <> issue.content)
    OR (key.ordinal IS NULL AND issue.detector = ANY(%(detectors)s)
-       AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[])))
+       AND (%(files)s::text[] IS NULL OR issue.path = ANY(%(files)s::text[]))
+       AND (issue.detector, issue.path) NOT IN (
+           SELECT * FROM unnest(%(late_detectors)s::text[], %(late_files)s::text[])))
 """
 _FIND_DIFFERENCE = f"INSERT INTO ingest_difference ({_DIFFERENCE_COLUMNS})" + _DIFFERENCE.format(
     keys="ingest_key AS key"
@@ -292,6 +328,21 @@ WITH fresh AS (
 )
 UPDATE ingest_difference AS difference SET kind = {_RENAMED}, issue_id = pair.issue_id
 FROM pair WHERE difference.ordinal = pair.ordinal
+"""
+
+# Asked before anything is written: a changed finding may have had another severity.
+_CHANGE = f"""
+SELECT severity, sum(number)::int FROM (
+    SELECT issue.severity, -count(*) AS number
+    FROM ingest_difference AS difference JOIN insight_issue AS issue ON issue.id = issue_id
+    WHERE kind IN ({_GONE}, {_CHANGED}, {_RENAMED}) AND NOT issue.suppressed
+    GROUP BY issue.severity
+    UNION ALL
+    SELECT row.severity, count(*)
+    FROM ingest_difference AS difference JOIN ingest_row AS row USING (ordinal)
+    WHERE NOT row.suppressed
+    GROUP BY row.severity
+) AS part GROUP BY severity
 """
 
 _RESOLVE = f"""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, QuerySet, Value
 from django.db.models.expressions import CombinedExpression
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from jobs.models import Job, State
+from jobs import turns
+from jobs.models import Awaited, Job, State
 
 LEASE = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=8)
+FIRST_WAIT = timedelta(seconds=2)
+LONGEST_WAIT = timedelta(minutes=5)
+LONGEST_WAIT_FOR_A_TURN = timedelta(seconds=15)
+NOT_WAITING: dict[str, Any] = {"waiting_for": "", "waiting_since": None}
 _ANY = Q()
 
 
@@ -30,6 +36,7 @@ class Claim:
     job: Job
     fence: int
     finished: bool = field(default=False)
+    completed: bool = field(default=False)
     lost: bool = field(default=False)
     """The thread beside the handler found that the job is not ours any more."""
     noted: int | None = field(default=None)
@@ -91,21 +98,49 @@ class Claim:
             error=None,
             finished_at=Now(),
             lease_expires_at=None,
+            **NOT_WAITING,
         )
-        self.finished = True
+        self.finished = self.completed = True
 
     def fail(self, problem: dict[str, Any], *, retry_after: timedelta | None) -> None:
         """Note a failed attempt: for good, or (``retry_after``) to be tried again then."""
         if retry_after is None:
-            self._write(state=State.FAILED, error=problem, finished_at=Now(), lease_expires_at=None)
+            self._write(
+                state=State.FAILED,
+                error=problem,
+                finished_at=Now(),
+                lease_expires_at=None,
+                **NOT_WAITING,
+            )
         else:
             self._write(
                 state=State.DELAYED,
                 error=problem,
-                run_at=Now() + Value(retry_after, output_field=DurationField()),
+                run_at=Now() + _duration(retry_after),
                 message_sent_at=None,
                 lease_expires_at=None,
+                **NOT_WAITING,
             )
+        self.finished = True
+
+    def postpone(self, awaited: Awaited, problem: dict[str, Any]) -> None:
+        """Have it tried again later, with this attempt not counted.
+
+        It waits as long again as it has waited so far, within :data:`FIRST_WAIT` and
+        :data:`LONGEST_WAIT`.
+        """
+        longest = LONGEST_WAIT_FOR_A_TURN if awaited == Awaited.TURN else LONGEST_WAIT
+        waited = Now() - Coalesce(F("waiting_since"), Now())
+        self._write(
+            state=State.DELAYED,
+            error=problem,
+            attempts=F("attempts") - 1,
+            waiting_for=awaited,
+            waiting_since=Coalesce(F("waiting_since"), Now()),
+            run_at=Now() + Least(Greatest(waited, _duration(FIRST_WAIT)), _duration(longest)),
+            message_sent_at=None,
+            lease_expires_at=None,
+        )
         self.finished = True
 
     def _held(self) -> QuerySet[Job]:
@@ -129,23 +164,56 @@ def claim(job_id: uuid.UUID | str, wanted: Q = _ANY) -> Claim | None:
     Of many who try at once exactly one gets it; the others get None.
     """
     with transaction.atomic():
-        # One UPDATE whose WHERE is evaluated again under the row's lock; its count says who won.
-        won = (
-            Job.across_organizations.filter(takeable(), wanted, id=job_id)
-            .filter(attempts__lte=F("max_retries") + F("losses"))
-            .update(
-                state=State.ACTIVE,
-                fence=F("fence") + 1,
-                attempts=F("attempts") + 1,
-                started_at=Coalesce(F("started_at"), Now()),
-                heartbeat_at=Now(),
-                lease_expires_at=lease_end(),
-            )
+        return _taken(job_id, takeable() & wanted)
+
+
+def claim_next(queue: str, wanted: Q = _ANY) -> Claim | None:
+    """Take the job whose turn it is in ``queue``; None where nothing waits that is ``wanted``.
+
+    The most urgent first; among those, organizations take turns (:mod:`jobs.turns`), and an
+    organization's own come in the order in which they may run.
+    """
+    for place in turns.in_order(queue):
+        waiting = Job.across_organizations.filter(
+            wanted,
+            _has_attempts(),
+            queue=queue,
+            state=State.WAITING,
+            priority=place.priority,
+            organization_id=place.organization_id,
+            run_at__lte=Now(),
         )
-        if not won:
-            return None
-        job = Job.across_organizations.select_related("organization").get(id=job_id)
+        with transaction.atomic():
+            # What others are about to take is left to them, and waited for by nobody.
+            row = waiting.select_for_update(skip_locked=True).order_by("run_at", "created_at")
+            job_id = row.values_list("id", flat=True).first()
+            held = _taken(job_id, takeable()) if job_id else None
+        if held is not None:
+            with suppress(DatabaseError):  # not worth losing what was just taken
+                turns.note(queue, place.organization_id)
+            return held
+    return None
+
+
+def _taken(job_id: uuid.UUID | str, wanted: Q) -> Claim | None:
+    """In the caller's transaction."""
+    # One UPDATE whose WHERE is evaluated again under the row's lock; its count says who won.
+    won = Job.across_organizations.filter(wanted, _has_attempts(), id=job_id).update(
+        state=State.ACTIVE,
+        fence=F("fence") + 1,
+        attempts=F("attempts") + 1,
+        started_at=Coalesce(F("started_at"), Now()),
+        heartbeat_at=Now(),
+        lease_expires_at=lease_end(),
+    )
+    if not won:
+        return None
+    job = Job.across_organizations.select_related("organization").get(id=job_id)
     return Claim(job=job, fence=job.fence)
+
+
+def _has_attempts() -> Q:
+    return Q(attempts__lte=F("max_retries") + F("losses"))
 
 
 def takeable() -> Q:
@@ -160,6 +228,10 @@ def expired() -> Q:
 
 def lease_end() -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(
-        Now() + Value(LEASE, output_field=DurationField()),
+        Now() + _duration(LEASE),
         output_field=DateTimeField(),
     )
+
+
+def _duration(length: timedelta) -> Value:
+    return Value(length, output_field=DurationField())

@@ -12,7 +12,9 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from jobs.deadlines import GRACE_SECONDS
 from jobs.models import Job, Priority, State
+from jobs.registry import longest_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +25,18 @@ _BROKER_PRIORITY = {Priority.CRITICAL: 0, Priority.HIGH: 3, Priority.NORMAL: 6, 
 _AWAY = (OperationalError, OSError, RedisError, AttributeError)
 """What a broker that is away raises. The last comes of redis-py, which looks for the port of a Unix
 socket where Redis dies between accepting a connection and its first answer."""
-GRACE_SECONDS = 10
-"""Between asking a handler to stop and killing its process."""
 
 
 def send(job: Job) -> bool:
-    """Tell the workers of its queue about ``job``; False when the broker is away.
+    """Tell the workers of its queue that ``job`` waits; False when the broker is away.
 
-    Never raises for that: the row is committed, and the relay sends the message later.
+    Whoever receives it takes the job whose turn it is, which may be another: so a message's own
+    time limit is that of the longest job of its queue, and only the last resort
+    (:mod:`jobs.deadlines`). A broker that is away raises nothing: the row is committed, and the
+    relay sends the message later.
     """
-    limit = math.ceil(job.timeout.total_seconds())
+    longest = max(longest_timeout(job.queue), job.timeout)
+    limit = math.ceil(longest.total_seconds()) + 2 * GRACE_SECONDS
     try:
         current_app.send_task(
             TASK,
@@ -40,8 +44,7 @@ def send(job: Job) -> bool:
             queue=job.queue,
             retry=False,
             ignore_result=True,
-            soft_time_limit=limit,
-            time_limit=limit + GRACE_SECONDS,
+            time_limit=limit,
             priority=_BROKER_PRIORITY[Priority(job.priority)],
         )
     except _AWAY as error:

@@ -10,6 +10,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization, Project
@@ -39,6 +40,17 @@ class Queue(models.TextChoices):
     INTERACTIVE = "interactive", _("Interactive")
     DEFAULT = "default", _("Default")
     BULK = "bulk", _("Bulk")
+    SYSTEM = "system", _("System")
+    """The hub's own: what belongs to no organization."""
+
+
+class Awaited(models.TextChoices):
+    """What a job may wait for through no fault of its own, for as long as that takes."""
+
+    STORE = "store", _("the object store")
+    ROOM = "room", _("free disk space")
+    DATABASE = "database", _("the database")
+    TURN = "turn", _("another job of the same kind")
 
 
 UNFINISHED = (State.WAITING, State.ACTIVE, State.DELAYED, State.PAUSED)
@@ -46,8 +58,12 @@ FINISHED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
 class Job(OrganizationScoped):
+    """``organization`` is NULL for the hub's own jobs, which no organization sees or changes."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="jobs")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="jobs", null=True
+    )
     # No index: it only narrows what the organization's index has found.
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="+", null=True, db_index=False
@@ -64,7 +80,7 @@ class Job(OrganizationScoped):
     max_retries = models.SmallIntegerField(default=3)
     timeout = models.DurationField()
     deduplication_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULLs never clash in the unique index
-    run_at = models.DateTimeField()
+    run_at = models.DateTimeField(db_default=Now())
     """Not before this moment."""
     message_sent_at = models.DateTimeField(null=True, blank=True)
     """When the last message about it went to the broker."""
@@ -74,7 +90,9 @@ class Job(OrganizationScoped):
     """Grows with every change of hands; whoever holds an older number may write nothing."""
     error = models.JSONField(null=True, blank=True)
     """The problem document (RFC 9457) of the last failed attempt."""
-    created_at = models.DateTimeField(auto_now_add=True)
+    waiting_for = models.CharField(max_length=16, choices=Awaited, blank=True, db_default="")
+    waiting_since = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -85,6 +103,14 @@ class Job(OrganizationScoped):
                 fields=["organization", "type", "deduplication_key"],
                 condition=models.Q(state__in=["waiting", "active", "delayed", "paused"]),
                 name="job_unfinished_unique",
+            ),
+            # NULL is equal to nothing, so the one above lets any number of system jobs through.
+            models.UniqueConstraint(
+                fields=["type", "deduplication_key"],
+                condition=models.Q(
+                    organization=None, state__in=["waiting", "active", "delayed", "paused"]
+                ),
+                name="job_system_unfinished_unique",
             ),
             models.CheckConstraint(
                 condition=models.Q(progress__range=(0, 100)), name="job_progress_percent"
@@ -98,6 +124,12 @@ class Job(OrganizationScoped):
                 condition=models.Q(state__in=["waiting", "active", "delayed"]),
                 name="job_relay",
             ),
+            # Who waits in a queue, by priority and organization: what turns are taken by.
+            models.Index(
+                fields=["queue", "priority", "organization", "run_at"],
+                condition=models.Q(state="waiting"),
+                name="job_turns",
+            ),
             models.Index(
                 fields=["finished_at"],
                 condition=models.Q(state__in=["completed", "failed", "cancelled"]),
@@ -107,6 +139,34 @@ class Job(OrganizationScoped):
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it waits for what :attr:`waiting_for` names; a version before leaves that."""
+        return bool(self.waiting_for) and self.state in UNFINISHED
+
+    @property
+    def owner(self) -> Organization:
+        """The organization of a job that has one; :class:`LookupError` for one of the hub's own."""
+        if self.organization is None:
+            raise LookupError(f"{self} belongs to no organization.")
+        return self.organization
+
+
+class Turn(OrganizationScoped):
+    """When an organization was last served in a queue."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    queue = models.CharField(max_length=16, choices=Queue)
+    served_at = models.DateTimeField()
+
+    class Meta(OrganizationScoped.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "queue"], name="turn_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.organization_id}"
 
 
 class PeriodicRun(models.Model):

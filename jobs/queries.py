@@ -6,13 +6,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from accounts.finding import found
 from accounts.models import Organization, Project
 from accounts.principal import Principal
-from jobs.models import Job, State
+from jobs.models import Awaited, Job, State
 from jobs.registry import job_types
 
 
@@ -81,3 +82,13 @@ def statistics(rows: QuerySet[Job]) -> Statistics:
         by_state[state] += count
         by_type[job_type][state] = count
     return Statistics(dict(by_state), dict(by_type))
+
+
+def outages() -> dict[Awaited, datetime]:
+    """What jobs wait for that is away, and since when; cheap, as few jobs are unfinished."""
+    waiting = Job.across_organizations.filter(
+        state__in=(State.WAITING, State.ACTIVE, State.DELAYED),
+        waiting_for__in=(Awaited.STORE, Awaited.ROOM, Awaited.DATABASE),
+    )
+    since = waiting.order_by().values_list("waiting_for").annotate(since=Min("waiting_since"))
+    return {Awaited(name): moment for name, moment in since}

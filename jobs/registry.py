@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from jobs.models import Queue
 
 if TYPE_CHECKING:
+    from django.utils.functional import Promise
+
     from jobs.claims import Claim
     from jobs.models import Job
 
@@ -23,22 +25,28 @@ Hook = Callable[["Job"], None]
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """``area`` is the one of the scopes that let a key see and change such jobs."""
+    """``area`` is the one of the scopes that let a key see and change such jobs.
+
+    It is None for the hub's own jobs, which no key and no page of an organization shows.
+    """
 
     name: str
     handler: Handler
     queue: Queue
     timeout: timedelta
-    area: str
-    on_failure: Hook | None
-    on_retry: Hook | None
+    area: str | None
+    on_failure: Hook | None = None
+    on_retry: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
+    """Work for which the relay makes a system job every ``interval``, of the type ``name``."""
+
     name: str
     interval: timedelta
-    run: Callable[[], object]
+    label: str | Promise = ""
+    """What operators call it."""
 
 
 _job_types: dict[str, JobType] = {}
@@ -67,15 +75,12 @@ def register(
     itself from time to time. ``on_retry`` is told before a person's retry, in its transaction, and
     may raise :class:`~odavl.wire.errors.Conflict` against it.
     """
-    if job_type in _job_types:
-        raise ValueError(f"The job type {job_type!r} has a handler.")
-    _job_types[job_type] = JobType(
-        job_type, handler, Queue(queue), timeout, area, on_failure, on_retry
-    )
+    _add(JobType(job_type, handler, Queue(queue), timeout, area, on_failure, on_retry))
 
 
 def unregister(job_type: str) -> None:
     del _job_types[job_type]
+    _periodic_tasks.pop(job_type, None)
 
 
 def job_type_named(name: str) -> JobType | None:
@@ -86,15 +91,41 @@ def job_types() -> tuple[JobType, ...]:
     return tuple(_job_types.values())
 
 
-def no_handler(job_type: str) -> str:
-    """What a job of such a type fails with; by it another version finds what it could do."""
-    return f"No handler is registered for {job_type!r}."
+def longest_timeout(queue: str) -> timedelta:
+    """Of all types of that queue."""
+    return max(
+        (each.timeout for each in _job_types.values() if each.queue == queue),
+        default=DEFAULT_TIMEOUT,
+    )
 
 
-def register_periodic(name: str, run: Callable[[], object], *, every: timedelta) -> None:
-    """Have the relay call ``run`` about ``every`` so long: short, idempotent work."""
-    _periodic_tasks[name] = PeriodicTask(name, every, run)
+def register_periodic(
+    name: str,
+    run: Callable[[], object],
+    *,
+    every: timedelta,
+    label: str | Promise = "",
+    timeout: timedelta = DEFAULT_TIMEOUT,
+) -> None:
+    """Have ``run`` called about ``every`` so long, by a job of the type ``name``.
+
+    It is a job like any other, of no organization: idempotent, tried again where it fails, and
+    waiting where the store or the database is away. While one is unfinished there is no second.
+    Raises :class:`ValueError` for a type with a handler.
+    """
+
+    def handler(claim: Claim) -> None:  # noqa: ARG001 - every handler's signature
+        run()
+
+    _add(JobType(name, handler, Queue.SYSTEM, timeout, area=None))
+    _periodic_tasks[name] = PeriodicTask(name, every, label or name)
 
 
 def periodic_tasks() -> tuple[PeriodicTask, ...]:
     return tuple(_periodic_tasks.values())
+
+
+def _add(job_type: JobType) -> None:
+    if job_type.name in _job_types:
+        raise ValueError(f"The job type {job_type.name!r} has a handler.")
+    _job_types[job_type.name] = job_type

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import cast
 
 import msgspec
+from msgspec import UNSET
 
 from jobs.models import Job, Priority
 from jobs.queries import Statistics
@@ -30,6 +31,8 @@ def job_summary(job: Job) -> wire.JobSummary:
         finished_at=_time(job.finished_at),
         url=job.payload.get("url"),
         problem=problem_of_job(job),
+        waiting_for=cast("wire.JobAwaited", job.waiting_for) if job.is_held_up else UNSET,
+        waiting_since=_time(job.waiting_since) or UNSET if job.is_held_up else UNSET,
     )
 
 

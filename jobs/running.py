@@ -18,10 +18,12 @@ from django.db.models import DurationField, Q, Value
 from django.db.models.functions import Now
 from psycopg2 import Error
 
-from jobs import endings
-from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim
-from jobs.outages import is_passing, outlast
-from jobs.registry import UNKNOWN_FOR, Handler, job_type_named, job_types, no_handler
+from jobs import endings, services
+from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim, claim_next
+from jobs.deadlines import deadline
+from jobs.models import Awaited, Job, State
+from jobs.outages import awaited_by, outlast
+from jobs.registry import UNKNOWN_FOR, job_type_named, job_types
 from odavl.wire.errors import (
     InternalError,
     OdavlError,
@@ -36,42 +38,92 @@ logger = logging.getLogger(__name__)
 BACKOFF = timedelta(seconds=2)
 WATCH = timedelta(seconds=1)
 """How often the thread beside a handler looks whether its job was paused, cancelled or lost."""
+_TOLD = {
+    Awaited.STORE: "The object store does not answer.",
+    Awaited.ROOM: "There is no free disk space.",
+    Awaited.DATABASE: "The database could not answer.",
+    Awaited.TURN: "Another job is at work with the same rows.",
+}
+
+
+def run_next(queue: str, job_id: uuid.UUID | str) -> bool:
+    """Try the job whose turn it is in ``queue``, where a message about ``job_id`` arrived.
+
+    False when there was none. As many messages as waiting jobs lie in a queue, so each is good for
+    any of them. What belongs to no organization has no turns: there the message's own is tried, as
+    where it alone is due.
+    """
+    # Without the wait, a database that restarts would have every message thrown away that arrives.
+    held = outlast(lambda: claim_next(queue, _for_us()) or claim(job_id, _for_us()))
+    return held is not None and _run(held)
 
 
 def run(job_id: uuid.UUID | str) -> bool:
-    """Try the job once; False when it was not ours to take.
-
-    An error that another attempt may cure puts it back, ``BACKOFF`` times attempt later, until its
-    retries are spent. A :class:`RefusedError` is final: the same input will never be taken.
-    """
-    # Without the wait, a database that restarts would have every message thrown away that arrives.
+    """Try the job once; False when it was not ours to take."""
     held = outlast(lambda: claim(job_id, _for_us()))
-    if held is None:
-        return False
+    return held is not None and _run(held)
+
+
+def _run(held: Claim) -> bool:
+    """One attempt.
+
+    An error that another attempt may cure puts the job back, ``BACKOFF`` times attempt later, until
+    its retries are spent. What is away, or another's turn, is waited for and spends none
+    (:func:`~jobs.outages.awaited_by`). A :class:`RefusedError` is final: the same input will never
+    be taken.
+    """
+    known = job_type_named(held.job.type)
+    if known is None:
+        error = InternalError(f"No handler is registered for {held.job.type!r}.")
+        _fail(held, problem(error) | {"code": services.NO_HANDLER}, final=True)
+        return True
     try:
-        handler = _handler(held.job.type)
-        with _heartbeat(held):
-            handler(held)
+        with deadline(held.job.timeout), _heartbeat(held):
+            known.handler(held)
         if not held.finished:
             held.complete()
     except LeaseLostError:
         logger.warning("job %s: the lease is gone, nothing was written", held.job)
     except SoftTimeLimitExceeded:
-        _fail(held, RequestTimeout(f"It took longer than {held.job.timeout}."))
+        _fail(held, problem(RequestTimeout(f"It took longer than {held.job.timeout}.")))
     except OdavlError as error:
-        _fail(held, error)
+        _end_failed(held, error)
     except Exception as error:
         if held.lost:  # its statement was cancelled for that
             logger.warning("job %s: stopped, nothing was written", held.job)
-            return True
-        if is_passing(error):
-            logger.warning("job %s: the database could not answer: %s", held.job, error)
-            _fail(held, ServiceUnavailable("The database could not answer."))
-            return True
-        # A defect in a handler must neither end the worker nor be shown to a stranger.
-        logger.exception("job %s failed", held.job)
-        _fail(held, ServerFault("The job failed; the hub's log has the reason."))
+        elif awaited_by(error) is not None:
+            _end_failed(held, error)
+        else:
+            # A defect in a handler must neither end the worker nor be shown to a stranger.
+            logger.exception("job %s failed", held.job)
+            _fail(held, problem(ServerFault("The job failed; the hub's log has the reason.")))
+    if held.completed and held.job.waiting_for:
+        wake(Awaited(held.job.waiting_for))
     return True
+
+
+def _end_failed(held: Claim, error: Exception) -> None:
+    awaited = awaited_by(error)
+    if awaited is not None:
+        _postpone(held, awaited, error)
+    elif isinstance(error, OdavlError):
+        _fail(held, problem(error), final=isinstance(error, RefusedError | InternalError))
+
+
+def _postpone(held: Claim, awaited: Awaited, error: Exception) -> None:
+    logger.warning("job %s waits for %s: %s", held.job, awaited.value, error)
+    told = error if isinstance(error, OdavlError) else ServiceUnavailable(_TOLD[awaited])
+    with suppress(LeaseLostError):
+        outlast(lambda: held.postpone(awaited, problem(told)))
+
+
+def wake(awaited: Awaited) -> int:
+    """One that waited for ``awaited`` came through: let the others try at once; how many."""
+    waiting = Job.across_organizations.filter(
+        state=State.DELAYED, waiting_for=awaited, run_at__gt=Now()
+    )
+    count: int = waiting.update(run_at=Now())
+    return count
 
 
 def _for_us() -> Q:
@@ -81,13 +133,6 @@ def _for_us() -> Q:
     """
     known = Q(type__in=[each.name for each in job_types()])
     return known | Q(run_at__lt=Now() - Value(UNKNOWN_FOR, output_field=DurationField()))
-
-
-def _handler(job_type: str) -> Handler:
-    known = job_type_named(job_type)
-    if known is None:
-        raise InternalError(no_handler(job_type))
-    return known.handler
 
 
 def problem(error: OdavlError) -> dict[str, Any]:
@@ -106,15 +151,12 @@ def problem(error: OdavlError) -> dict[str, Any]:
     }
 
 
-def _fail(held: Claim, error: OdavlError) -> None:
+def _fail(held: Claim, told: dict[str, Any], *, final: bool = False) -> None:
     job = held.job
-    failures = job.attempts - job.losses
-    final = isinstance(error, RefusedError | InternalError) or failures > job.max_retries
+    final = final or job.attempts - job.losses > job.max_retries
     try:
         # Noted late is better than never: an attempt that nobody ended holds its job for a lease.
-        outlast(
-            lambda: held.fail(problem(error), retry_after=None if final else BACKOFF * job.attempts)
-        )
+        outlast(lambda: held.fail(told, retry_after=None if final else BACKOFF * job.attempts))
     except LeaseLostError:
         logger.warning("job %s: the lease is gone, its failure was not noted", job)
         return

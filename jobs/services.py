@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts.models import Organization, Project
 from jobs import endings, messages
+from jobs.claims import NOT_WAITING
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State
 from jobs.registry import (
     DEFAULT_TIMEOUT,
     UNKNOWN_FOR,
     job_type_named,
     job_types,
-    no_handler,
 )
-from odavl.wire.errors import Conflict
+from odavl.wire.errors import Conflict, Duplicate
 
-KEEP_FINISHED = timedelta(days=7)
+NO_HANDLER = "no_handler"
+"""The code of what a job of an unknown type fails with."""
+
+_WITHOUT_HANDLER = Q(error__code=NO_HANDLER) | Q(
+    error__code="internal_error", error__retryable=False
+)
+"""The latter is what the versions before failed it with, and nothing else with."""
+_FINISHED = Q(state__in=FINISHED)
+_DONE_BY_ITSELF = Q(organization=None, state=State.COMPLETED)
+_ONE_UNFINISHED = ("job_unfinished_unique", "job_system_unfinished_unique")
 _BATCH = 500
 
 
 def enqueue(
     *,
-    organization: Organization,
+    organization: Organization | None,
     job_type: str,
     payload: Mapping[str, Any],
     project: Project | None = None,
@@ -42,12 +49,12 @@ def enqueue(
     """Note a job in the caller's transaction; its message leaves after the commit.
 
     ``payload`` is plain JSON (ids, not objects); its ``url`` is where a person sees the outcome.
-    With a ``deduplication_key``, the unfinished job of that organization, type and key is given
-    back instead of a second one.
+    Without an ``organization`` it is the hub's own, and seen by operators only. ``run_at`` is by
+    the database's clock. With a ``deduplication_key``, the unfinished job of that organization,
+    type and key is given back instead of a second one.
     No error if the broker is away: the relay sends what could not be sent.
     """
     known = job_type_named(job_type)
-    now = timezone.now()
     job = Job(
         organization=organization,
         type=job_type,
@@ -57,20 +64,22 @@ def enqueue(
         payload=dict(payload),
         timeout=known.timeout if known else DEFAULT_TIMEOUT,
         deduplication_key=deduplication_key,
-        state=State.WAITING if run_at is None or run_at <= now else State.DELAYED,
-        run_at=run_at or now,
     )
-    if job.state == State.WAITING:
+    if run_at is None:
         # Noted before it is true, so that the worker which takes the job at once is not kept
         # waiting for a second write. If we die in between, the relay sees that it is missing.
-        job.message_sent_at = now
-    if deduplication_key is None:
-        job.save(force_insert=True)
+        job.message_sent_at = Now()  # the database's
     else:
-        existing = _existing_or_saved(job)
-        if existing is not None:
-            return existing
-    if job.state == State.WAITING:
+        job.state, job.run_at = State.DELAYED, run_at
+    if deduplication_key is not None:
+        job, is_new = _saved_or_existing(job)
+        if not is_new:
+            return job
+    else:
+        job.save(force_insert=True)
+        if run_at is None:
+            job.message_sent_at = job.created_at  # the same statement, the same moment
+    if run_at is None:
         transaction.on_commit(partial(messages.send, job), robust=True)
     return job
 
@@ -132,29 +141,42 @@ def retry_unknown() -> int:
 
     While a hub is deployed, the workers of the version before take jobs that only this one can do.
     """
-    details = [no_handler(each.name) for each in job_types()]
+    ago = Value(UNKNOWN_FOR, output_field=DurationField())
     failed = Job.across_organizations.filter(
+        _WITHOUT_HANDLER,
         state=State.FAILED,
-        finished_at__gte=timezone.now() - UNKNOWN_FOR,
-        error__detail__in=details,
+        finished_at__gte=Now() - ago,
+        type__in=[each.name for each in job_types()],
     )
     retried = 0
     for job in failed[:_BATCH]:
-        # Somebody was faster, or asked for the same once more, which is under way.
-        with suppress(Conflict, IntegrityError):
+        try:
             retry(job)
-            retried += 1
+        except Conflict:
+            continue  # somebody was faster, or asked for the same once more, which is under way
+        retried += 1
     return retried
 
 
-def delete_finished(*, older_than: timedelta = KEEP_FINISHED) -> int:
-    """Remove jobs that finished longer ago than that; how many."""
-    limit = timezone.now() - older_than
-    finished = Job.across_organizations.filter(state__in=FINISHED, finished_at__lt=limit)
-    return finished.delete()[0]
+def forget_finished(*, older_than: datetime, at_most: int) -> int:
+    """Remove jobs of organizations, and failed ones of the hub's own; how many."""
+    return _forget(_FINISHED & ~_DONE_BY_ITSELF, older_than, at_most)
 
 
-def _existing_or_saved(job: Job) -> Job | None:
+def forget_system(*, older_than: datetime, at_most: int) -> int:
+    """Remove the hub's own jobs that succeeded: there are some in every minute; how many."""
+    return _forget(_FINISHED & _DONE_BY_ITSELF, older_than, at_most)
+
+
+def _forget(which: Q, older_than: datetime, at_most: int) -> int:
+    rows = Job.across_organizations.filter(which, finished_at__lt=older_than)
+    oldest = list(rows.order_by("finished_at").values_list("pk", flat=True)[:at_most])
+    count: int = Job.across_organizations.filter(pk__in=oldest).delete()[0]
+    return count
+
+
+def _saved_or_existing(job: Job) -> tuple[Job, bool]:
+    """Whether it is new."""
     # ON CONFLICT DO NOTHING rather than catching the error: the caller's transaction lives on.
     # A job that finishes between the two statements makes room, so we try again.
     while True:
@@ -170,15 +192,23 @@ def _existing_or_saved(job: Job) -> Job | None:
             .first()
         )
         if saved is not None:
-            return None if saved.id == job.id else saved
+            return saved, saved.id == job.id
 
 
 def _change(job: Job, allowed: tuple[State, ...], **values: Any) -> None:
     # Conditional on the state, and with a new fence: the worker that has it notices, and of two
     # people who press the button only one succeeds.
-    changed = Job.across_organizations.filter(id=job.id, state__in=allowed).update(
-        **values, fence=F("fence") + 1, lease_expires_at=None
-    )
+    try:
+        with transaction.atomic():
+            changed = Job.across_organizations.filter(id=job.id, state__in=allowed).update(
+                **values, **NOT_WAITING, fence=F("fence") + 1, lease_expires_at=None
+            )
+    except IntegrityError as error:
+        if getattr(error.__cause__, "diag", None) is None or (
+            error.__cause__.diag.constraint_name not in _ONE_UNFINISHED  # type: ignore[union-attr]
+        ):
+            raise
+        raise Duplicate("The same job is under way already.") from error
     if not changed:
         raise Conflict(f"The job is not {' or '.join(state.value for state in allowed)} any more.")
     job.refresh_from_db()

@@ -1,13 +1,16 @@
-"""The one Celery task: a message names a job, the row says everything else."""
+"""The one Celery task: a message names a queue and a job of it, the rows say everything else."""
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
+
+from celery import Task, shared_task
 
 from jobs import messages, running
 
 
-@shared_task(name=messages.TASK, acks_late=False, ignore_result=True)
-def run(job_id: str) -> None:
+@shared_task(name=messages.TASK, acks_late=False, ignore_result=True, bind=True)
+def run(self: Task[Any, Any], job_id: str) -> None:
     """Acknowledged at its start: if this worker dies, the lease ends and the relay sends anew."""
-    running.run(job_id)
+    arrived = self.request.delivery_info or {}
+    running.run_next(arrived.get("routing_key") or "", job_id)

@@ -27,6 +27,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Un
 from django.views import defaults
 from rest_framework import exceptions as rest
 
+from accounts.connections import LOCK_NOT_AVAILABLE
 from jobs.outages import is_passing
 from odavl.wire import errors as tree
 from odavl.wire.problem import CONTENT_TYPE, class_for_status, problem_of
@@ -35,6 +36,10 @@ from odavl_hub.request_ids import current_request_id
 _log = logging.getLogger(__name__)
 _DISK_FULL = "53100"
 """PostgreSQL's SQLSTATE disk_full."""
+_TIMEOUTS = {
+    LOCK_NOT_AVAILABLE: "Somebody else is changing the same at this moment.",
+    "57014": "The database took too long to answer.",
+}
 _RETRY_SOON = 5.0
 
 _REST_CLASSES: tuple[tuple[type[rest.APIException], type[tree.OdavlError]], ...] = (
@@ -155,18 +160,25 @@ def _from_rest(error: rest.APIException) -> tree.OdavlError:
 
 
 def _from_database(error: Exception) -> tree.OdavlError:
-    if getattr(error.__cause__, "pgcode", None) == _DISK_FULL:
+    if _state_of(error) == _DISK_FULL:
         _log.error("The database's disk is full.", exc_info=error)
         return tree.StorageFull()
     if is_passing(error):
         _log.warning("The database cannot answer: %s", error)
-        return tree.ServiceUnavailable("The database cannot answer now.")
+        return tree.ServiceUnavailable(
+            _TIMEOUTS.get(_state_of(error), "The database cannot answer now.")
+        )
     if isinstance(error, DataError):
         # A value that no column takes: what was sent does not fit, though no check of ours said so.
         _log.error("The database refused a value.", exc_info=error)
         return tree.InvalidPayload("A value is outside of what can be stored.")
     _log.error("The database refused a statement.", exc_info=error)
     return tree.ServerFault("The hub failed; its log has the details under this request id.")
+
+
+def _state_of(error: BaseException) -> str:
+    """The SQLSTATE that the database told, or nothing."""
+    return getattr(error.__cause__, "pgcode", None) or ""
 
 
 def _challenge(error: tree.OdavlError) -> str:

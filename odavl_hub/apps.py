@@ -1,27 +1,20 @@
-from datetime import timedelta
-
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 from odavl_hub import celery
 
-__all__ = ["HubConfig", "celery"]
-
-
-_HOURLY = timedelta(hours=1)
+__all__ = ["HubConfig", "OperatorsConfig", "celery"]
 
 
 class HubConfig(AppConfig):
     name = "odavl_hub"
 
     def ready(self) -> None:
-        from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
-        from odavl_hub import checks  # noqa: F401, PLC0415 - registers itself, apps are ready now
-        from odavl_hub.upkeep import (  # noqa: PLC0415 - needs models
-            forget_audit,
-            forget_idempotency,
-            forget_sessions,
-        )
+        # Checks register themselves; both need models.
+        from odavl_hub import checks, upkeep  # noqa: F401, PLC0415 - see above
 
-        register_periodic("accounts.forget_idempotency", forget_idempotency, every=_HOURLY)
-        register_periodic("accounts.forget_audit", forget_audit, every=_HOURLY)
-        register_periodic("accounts.forget_sessions", forget_sessions, every=_HOURLY)
+        upkeep.register_all()
+
+
+class OperatorsConfig(AdminConfig):
+    default_site = "odavl_hub.operators.OperatorsSite"

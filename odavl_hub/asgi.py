@@ -1,15 +1,17 @@
 """What granian serves: ``granian --interface asginl odavl_hub.asgi:application``."""
 
+from accounts.connections import ProcessKind, serve_as
 from odavl_hub import env
 from odavl_hub.reception.body import Patience
+from odavl_hub.reception.capacity import capacity
 from odavl_hub.reception.desk import Desk
 from odavl_hub.reception.memory import keep_freed_memory
 from odavl_hub.wsgi import application as wsgi_application
 
 keep_freed_memory()
+serve_as(ProcessKind.WEB)
 application = Desk(
     wsgi_application,
-    # Each thread may hold a database connection; requests beyond wait their turn.
-    threads=env.integer("WEB_THREADS", 4, at_least=1),
+    capacity=capacity(),
     patience=Patience(seconds=env.integer("WEB_PATIENCE", 20, at_least=1)),
 )

@@ -14,7 +14,9 @@ from django.http.request import validate_host
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
+from accounts.letters import are_sent
 from accounts.permissions import HasScope, undeclared_methods
+from odavl_hub.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS
 
 
@@ -86,6 +88,81 @@ def public_url(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckM
             id="odavl_hub.W005",
         )
     ]
+
+
+@register(Tags.security)
+def trusted_proxies(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Who may say for whom they ask."""
+    del app_configs
+    wrong = misread(settings.TRUSTED_PROXIES)
+    if wrong:
+        return [
+            Error(
+                f"TRUSTED_PROXIES has {', '.join(map(repr, wrong))}.",
+                hint="Write networks with commas between, such as 10.0.0.0/8,fd00::/8; "
+                f"`{UNIX_SOCKET}` for a proxy that comes through a Unix socket.",
+                id="odavl_hub.E006",
+            )
+        ]
+    return [
+        CheckWarning(
+            f"TRUSTED_PROXIES trusts everybody: {word}.",
+            hint="Whoever is trusted chooses the address under which they are counted. "
+            "Name the proxies' own networks.",
+            id="odavl_hub.W007",
+        )
+        for word in settings.TRUSTED_PROXIES
+        if word.endswith("/0")
+    ]
+
+
+@register(Tags.security, deploy=True)
+def proxy_of_https(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The hub itself speaks plain HTTP: an address with HTTPS means a proxy."""
+    del app_configs
+    if not settings.PUBLIC_URL.startswith("https://") or settings.TRUSTED_PROXIES:
+        return []
+    return [
+        CheckWarning(
+            "ODAVL_PUBLIC_URL is HTTPS, and TRUSTED_PROXIES names no proxy.",
+            hint="Name the network of the reverse proxy, or all people behind it are counted as "
+            "one when somebody guesses passwords, and none of their requests counts as secure.",
+            id="odavl_hub.W008",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def letters(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Whether people who forgot their password can help themselves."""
+    del app_configs
+    found: list[CheckMessage] = []
+    if settings.EMAIL_BACKEND_ASKED_FOR.endswith("console.EmailBackend"):
+        found.append(
+            CheckWarning(
+                "EMAIL_BACKEND would print letters into the log, links that let somebody in "
+                "among them, and is not used.",
+                hint="Set EMAIL_HOST, or leave both away: `manage.py reset_link` prints links.",
+                id="odavl_hub.W009",
+            )
+        )
+    elif not are_sent():
+        found.append(
+            CheckWarning(
+                "No mail server is set, so people who forgot their password get no letter.",
+                hint="Set EMAIL_HOST, or print them links with `manage.py reset_link ADDRESS`.",
+                id="odavl_hub.W010",
+            )
+        )
+    if settings.SIGNUP_OPEN and not are_sent():
+        found.append(
+            CheckWarning(
+                "ODAVL_SIGNUP_OPEN has no effect: no mail server is set.",
+                hint="Set EMAIL_HOST: who makes an account confirms the address by a letter.",
+                id="odavl_hub.W011",
+            )
+        )
+    return found
 
 
 def api_views() -> Iterator[type[APIView]]:

@@ -21,6 +21,7 @@ from accounts.principal import principal_of_member
 from accounts.services.keys import create_api_key
 from accounts.services.people import create_owner
 from odavl.wire.scopes import PRESETS
+from odavl_hub import env
 from odavl_hub.supervisor.configuration import REPOSITORY, Configuration, write_secret
 
 DEFAULT_EMAIL = "owner@localhost"
@@ -104,6 +105,8 @@ def _odavl(*arguments: str, hub: str, text: str = "", quiet: bool = False) -> bo
         [sys.executable, "-m", "odavl", *arguments, "--hub", hub],
         input=text,
         text=True,
+        # It runs tools of others over code of others.
+        env=env.without_texts(os.environ),
         stdout=subprocess.DEVNULL if quiet else None,
         # The run's address is talk to `odavl`, and what `make run` is for to us.
         stderr=subprocess.STDOUT,

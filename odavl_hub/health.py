@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.counting import redis_py_url
+from jobs import queries
+from jobs.models import Awaited
 from odavl import __version__
 from odavl.wire.errors import OdavlError
 from odavl.wire.health import Check, Health, Readiness
@@ -22,6 +24,11 @@ from storage.verifying import count_missing
 _log = logging.getLogger(__name__)
 _REDIS_SECONDS = 0.5
 _migrated = False
+_AWAITED = {
+    Awaited.STORE: "the object store",
+    Awaited.ROOM: "free disk space",
+    Awaited.DATABASE: "the database",
+}
 
 
 class _DownError(Exception):
@@ -29,11 +36,11 @@ class _DownError(Exception):
 
 
 def health() -> Health:
-    """All checks; ``degraded`` where only what can wait (Redis, storage) is missing."""
+    """All checks; ``degraded`` where only what can wait (Redis, storage, jobs) is missing."""
     database = _timed(_database)
     migrations = _migrations_after(database)
-    messenger, storage = _timed(_redis), _timed(_storage)
-    can_wait = (messenger, storage)
+    messenger, storage, work = _timed(_redis), _timed(_storage), _jobs_after(migrations)
+    can_wait = (messenger, storage, work)
     down = any(check.status == "down" for check in (database, migrations))
     degraded = any(check.status == "down" for check in can_wait)
     return Health(
@@ -43,6 +50,7 @@ def health() -> Health:
         migrations=migrations,
         redis=messenger,
         storage=storage,
+        jobs=work,
     )
 
 
@@ -91,6 +99,21 @@ def _migrations() -> None:
     _migrated = True
 
 
+def _jobs_after(migrations: Check) -> Check:
+    if migrations.status != "ok":
+        return Check(status="down", detail="not known without the database")
+    return _timed(_jobs)
+
+
+def _jobs() -> None:
+    waits = [
+        f"{_AWAITED[awaited]} since {since:%Y-%m-%dT%H:%M:%SZ}"
+        for awaited, since in sorted(queries.outages().items())
+    ]
+    if waits:
+        raise _DownError(f"jobs wait for {', for '.join(waits)}")
+
+
 def _redis() -> None:
     client = redis.Redis.from_url(
         redis_py_url(settings.REDIS_URL),
@@ -101,15 +124,6 @@ def _redis() -> None:
         client.ping()
     finally:
         client.close()
-
-
-def redis_py_url(url: str) -> str:
-    """``url`` as redis-py reads it; Celery writes Unix sockets as ``redis+socket://``."""
-    parts = urlsplit(url)
-    if parts.scheme != "redis+socket":
-        return url
-    number = parse_qs(parts.query).get("virtual_host", ["0"])[0]
-    return f"unix://{parts.path}?db={number}"
 
 
 def _storage() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterable
 from functools import cache
 from http import HTTPStatus
@@ -139,9 +140,18 @@ def the_schema() -> dict[str, Any]:
     return schema
 
 
-@cache
 def schema_as_json() -> str:
     """The document as indented JSON, made once in a process."""
+    # The generator is not made for several threads at once: what one loads, another finds half.
+    with _one_at_a_time:
+        return _generated()
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _generated() -> str:
     generator = SchemaGenerator()
     return json.dumps(generator.get_schema(request=None, public=True), indent=2) + "\n"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, SELF
@@ -30,12 +31,20 @@ SECRET_KEY = env.text("SECRET_KEY", INSECURE_SECRET_KEY)
 API_KEY_PEPPER = env.text("API_KEY_PEPPER", SECRET_KEY)
 """Keys the HMAC of API keys; changing it revokes them all."""
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 _HTTPS = PUBLIC_URL.startswith("https://")
+# Behind a proxy that is not named below, the hub itself only sees plain HTTP.
+CSRF_TRUSTED_ORIGINS = [
+    *env.words("CSRF_TRUSTED_ORIGINS"),
+    *(["https://" + urlsplit(PUBLIC_URL).netloc] if _HTTPS else []),
+]
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+"""Networks of reverse proxies, which may say for whom they ask; read by odavl_hub.proxies."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 31_536_000 if _HTTPS else 0)
 SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+# Only what trusted proxies sent gets this far.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -65,7 +74,7 @@ INSTALLED_APPS = [
     "storage.apps.StorageConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",
-    "django.contrib.admin",
+    "odavl_hub.apps.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -84,6 +93,7 @@ if find_spec("django_linear_migrations"):
     # For those who write migrations: two branches that both add one collide in a merge, not later.
     INSTALLED_APPS.append("django_linear_migrations")
 MIDDLEWARE = [
+    "odavl_hub.proxies.ClientAddressMiddleware",
     "odavl_hub.request_ids.RequestIdMiddleware",
     "odavl_hub.api_frame.ApiFrameMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -98,6 +108,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "odavl_hub.doors.DoorsMiddleware",
 ]
 ROOT_URLCONF = "odavl_hub.urls"
 WSGI_APPLICATION = "odavl_hub.wsgi.application"
@@ -128,10 +139,19 @@ DATABASES = {
 }
 # A database that does not even answer the door must not hold a request for minutes.
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# Seconds that a lock is waited for, that a statement may take, and that a transaction may do
+# nothing; 0 for no bound. A worker's are those of the longest job; a migration rather fails than
+# lets everybody wait behind it for a table.
+DATABASE_TIMEOUTS = {
+    "web": env.seconds("DATABASE_TIMEOUTS_WEB", (2, 30, 60)),
+    "worker": env.seconds("DATABASE_TIMEOUTS_WORKER", (30, 1_800, 600)),
+    "relay": env.seconds("DATABASE_TIMEOUTS_RELAY", (5, 300, 60)),
+    "migration": env.seconds("DATABASE_TIMEOUTS_MIGRATION", (10, 21_600, 3_600)),
+    "command": env.seconds("DATABASE_TIMEOUTS_COMMAND", (30, 3_600, 3_600)),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
-# PostgreSQL keeps the few things that must be shared and may be lost (sign-in rate limits):
-# with Redis gone, people can still sign in.
+# What libraries cache; sign-in limits are counted in Redis (accounts.counting).
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -171,7 +191,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",
     "security.W021",
 ]
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.sign_in.GuardedBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -192,15 +212,38 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_FORMS = {"change_password": "accounts.sign_in.ChangePasswordForm"}
+# Ours (accounts.guessing) hold at every door, do not shut people out, and say how long to wait.
+ACCOUNT_RATE_LIMITS = False
 SIGNUP_OPEN = env.boolean("ODAVL_SIGNUP_OPEN", default=False)
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+# Who makes an account shows that the mailbox is theirs. So the page says the same whether there is
+# an account already or not: only the letter tells.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if SIGNUP_OPEN else "none"
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_SSL = env.boolean("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", default=not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = 10
+_NO_LETTERS = "django.core.mail.backends.dummy.EmailBackend"
+EMAIL_BACKEND_ASKED_FOR = env.text(
+    "EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else _NO_LETTERS
+)
+# Letters hold links that let somebody in: they are sent, or not made, and never printed to a log.
+EMAIL_BACKEND = (
+    _NO_LETTERS
+    if EMAIL_BACKEND_ASKED_FOR.endswith("console.EmailBackend")
+    else EMAIL_BACKEND_ASKED_FOR
+)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "odavl@localhost")
 
+# How long what is over is kept, in days; 0 is for ever.
 AUDIT_DAYS = env.integer("AUDIT_DAYS", 365, at_least=0)
-"""How long the audit log goes back; 0 for ever."""
+JOB_DAYS = env.integer("JOB_DAYS", 7, at_least=0)
+TRANSFER_DAYS = env.integer("TRANSFER_DAYS", 30, at_least=0)
 
 # ── Languages ─────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"
@@ -236,8 +279,8 @@ STORAGE_GRACE_HOURS = env.integer("STORAGE_GRACE_HOURS", 24, at_least=2)
 STORAGE_CONTENT_TYPES = env.words("STORAGE_CONTENT_TYPES")
 """Content types of files beside those that storage.naming lists."""
 
-# A thread that streams events serves nobody else: the other half stays free.
-EVENT_STREAMS = env.integer("WEB_THREADS", 4, at_least=1) // 2
+# How many clients of one web process may follow a job by events at once; others poll.
+EVENT_STREAMS = 100
 
 # ── API ───────────────────────────────────────────────────────────────────────
 APPEND_SLASH = False
@@ -253,6 +296,8 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "odavl_hub.rendering.JsonNegotiation",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
+    # Whom a throttle counts: REMOTE_ADDR, which odavl_hub.proxies has settled.
+    "NUM_PROXIES": 0,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "ODAVL hub",

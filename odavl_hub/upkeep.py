@@ -1,31 +1,27 @@
-"""What is tidied up from time to time, for rooms below that know no scheduler."""
+"""Retention rules for rooms below that know no scheduler."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.utils import timezone
 
 from accounts.idempotency import forget_records
 from accounts.services.audit import forget_events
+from jobs import retention
 
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 """How long after a POST its ``Idempotency-Key`` still gives the same answer, at least."""
 
 
-def forget_idempotency() -> None:
-    forget_records(older_than=timezone.now() - IDEMPOTENCY_KEPT)
+def register_all() -> None:
+    retention.register("accounts.idempotency", forget_records, keep=IDEMPOTENCY_KEPT)
+    retention.register("accounts.audit", forget_events, keep="AUDIT_DAYS")
+    retention.register("accounts.sessions", forget_sessions, keep=timedelta(0))
 
 
-def forget_audit() -> int:
-    """Drop audit events that are older than ``AUDIT_DAYS``, unless that is 0; how many went."""
-    if settings.AUDIT_DAYS == 0:
-        return 0
-    return forget_events(older_than=timezone.now() - timedelta(days=settings.AUDIT_DAYS))
-
-
-def forget_sessions() -> None:
-    """Drop sessions of browsers that have expired: Django itself leaves them lying."""
-    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+def forget_sessions(*, older_than: datetime, at_most: int) -> int:
+    """Drop sessions of browsers that have expired: Django itself leaves them lying; how many."""
+    expired = Session.objects.filter(expire_date__lt=older_than).order_by("expire_date")
+    keys = list(expired.values_list("pk", flat=True)[:at_most])
+    return Session.objects.filter(pk__in=keys).delete()[0]

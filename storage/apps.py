@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class StorageConfig(AppConfig):
@@ -12,6 +13,21 @@ class StorageConfig(AppConfig):
 
         checks.register_all()
         exporting.register("files", queries.files_for_export, file_summary)
-        register_periodic("storage.clean_up", cleaning.clean_up, every=cleaning.EVERY)
-        register_periodic("storage.sweep", sweeping.sweep, every=sweeping.EVERY)
-        register_periodic("storage.verify", verifying.verify, every=verifying.EVERY)
+        register_periodic(
+            "storage.clean_up",
+            cleaning.clean_up,
+            every=cleaning.EVERY,
+            label=_("Removing files that have expired"),
+        )
+        register_periodic(
+            "storage.sweep",
+            sweeping.sweep,
+            every=sweeping.EVERY,
+            label=_("Removing objects that nothing refers to"),
+        )
+        register_periodic(
+            "storage.verify",
+            verifying.verify,
+            every=verifying.EVERY,
+            label=_("Looking for bytes that are missing"),
+        )

@@ -80,7 +80,7 @@ def run_export(claim: Claim) -> None:
     """
     job = claim.job
     project: Project | None = (
-        Project.objects.for_organization(job.organization).filter(pk=job.project_id).first()
+        Project.objects.for_organization(job.owner).filter(pk=job.project_id).first()
     )
     with tempfile.TemporaryFile() as file:
         try:
@@ -111,7 +111,7 @@ def export_of(principal: Principal, export_id: UUID) -> Job:
 
 def file_of(job: Job) -> StoredFile | None:
     """The archive, while it is there."""
-    rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(job.organization)
+    rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(job.owner)
     return rows.filter(pk=job.payload["fileId"], expires_at__gt=timezone.now()).first()
 
 
@@ -122,19 +122,19 @@ def _write(file: IO[bytes], claim: Claim, project: Project | None) -> None:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         write_archive(
             file,
-            organization=claim.job.organization,
+            organization=claim.job.owner,
             project=project,
             note=lambda percent: claim.note(int(percent * _READING)),
         )
 
 
 def _made(job: Job, project: Project | None) -> Made:
-    about = project.slug if project else job.organization.slug
+    about = project.slug if project else job.owner.slug
     now = timezone.now()
-    keys: QuerySet[ApiKey] = ApiKey.objects.for_organization(job.organization)
+    keys: QuerySet[ApiKey] = ApiKey.objects.for_organization(job.owner)
     return Made(
         id=UUID(job.payload["fileId"]),
-        organization=job.organization,
+        organization=job.owner,
         project=project,
         name=f"{about}-export-{now:%Y-%m-%d}.zip",
         content_type="application/zip",

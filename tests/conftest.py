@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -91,3 +92,9 @@ def _no_credentials_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own hub and keys must not reach a test."""
     for name in ("ODAVL_CLOUD_API", "ODAVL_API_KEY", "ODAVL_ORGANIZATION_ID", "ODAVL_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _counts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test guessed wrongly must not make another wait."""
+    monkeypatch.setattr("accounts.counting.PREFIX", f"test:{uuid.uuid4()}")

@@ -28,7 +28,9 @@ def free_port() -> int:
 class HubProcess:
     """``manage.py hub`` and everything that it started."""
 
-    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, data: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str
+    ) -> None:
         self.data = data
         self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -48,7 +50,7 @@ class HubProcess:
         if data.parent.is_dir():
             (data.parent / "static").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "hub", *arguments],
+            [*before, sys.executable, "manage.py", "hub", *arguments],
             cwd=REPOSITORY,
             env=inherited | own | environment,
             stdin=subprocess.DEVNULL,

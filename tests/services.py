@@ -33,7 +33,6 @@ class TestServices:
         home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
         _remove_leftovers(Path(home))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
-        self.folder.chmod(0o711)
         self._running: list[tuple[EmbeddedPostgres | EmbeddedRedis, subprocess.Popen[bytes]]] = []
 
     def start(self) -> None:

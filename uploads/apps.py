@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class UploadsConfig(AppConfig):
@@ -8,6 +9,7 @@ class UploadsConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs import registry as jobs  # noqa: PLC0415 - models are ready only now
+        from jobs import retention  # noqa: PLC0415 - models are ready only now
         from uploads import assembly, exported, transfers  # noqa: PLC0415 - models are ready only now
 
         exported.register_all()
@@ -18,4 +20,10 @@ class UploadsConfig(AppConfig):
             on_failure=assembly.give_up,
             on_retry=assembly.take_up_again,
         )
-        jobs.register_periodic("uploads.clean_up", transfers.clean_up, every=timedelta(minutes=10))
+        jobs.register_periodic(
+            "uploads.clean_up",
+            transfers.clean_up,
+            every=timedelta(minutes=10),
+            label=_("Ending uploads that nobody goes on with"),
+        )
+        retention.register("uploads.transfers", transfers.forget_transfers, keep="TRANSFER_DAYS")

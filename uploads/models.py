@@ -114,7 +114,12 @@ class Transfer(OrganizationScoped):
                 fields=["expires_at"],
                 condition=models.Q(state="open"),
                 name="transfer_open_by_expiry",
-            )
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(state__in=["done", "failed", "expired"]),
+                name="transfer_over_by_expiry",
+            ),
         ]
 
     def __str__(self) -> str:

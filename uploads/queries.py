@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.db import connection
 from django.db.models import QuerySet, Sum
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from accounts.clock import database_now
 from accounts.finding import found, no_such
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
-from odavl.wire.errors import Conflict, NotFound, TransferExpired
+from odavl.wire.errors import Conflict, InvalidPayload, NotFound, TransferExpired
 from odavl.wire.moments import checked
 from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
@@ -52,6 +52,8 @@ class Place(NamedTuple):
     transfer_id: UUID
     expires_at: datetime
     """When the transfer does, unless more comes for it."""
+    looked_at: datetime
+    """When that was, by the same clock: the database's."""
     sha256: str
     size: int
     """Of the uncompressed bytes, as the chunk's name."""
@@ -97,7 +99,7 @@ def place_of(
 
 # One statement for transfer and chunk, written by hand: every chunk that arrives asks it.
 _PLACE = """
-SELECT transfer.state, transfer.id, transfer.expires_at,
+SELECT transfer.state, transfer.id, transfer.expires_at, statement_timestamp(),
        chunk.sha256, chunk.size, chunk.stored_id IS NOT NULL
 FROM uploads_transfer AS transfer
 LEFT JOIN uploads_transferchunk AS chunk ON chunk.transfer_id = transfer.id
@@ -111,13 +113,23 @@ LIMIT 1
 
 def sent_at(upload: Upload) -> datetime:
     """When the client says that it sent the upload; now, where it says nothing that can be."""
+    return told_time(upload) or database_now()
+
+
+def told_time(upload: Upload) -> datetime | None:
+    """The time that the metadata tell; None where they tell nothing that can be."""
     try:
         moment = parse_datetime(upload.metadata.get("timestamp") or "")
         if moment is not None and moment.tzinfo is not None:
-            return checked(moment, "/metadata/timestamp")
-    except ValueError:
+            return checked(moment, "/metadata/timestamp") - clock_ahead(upload)
+    except (ValueError, InvalidPayload):
         pass
-    return timezone.now()
+    return None
+
+
+def clock_ahead(upload: Upload) -> timedelta:
+    """What to take off the times that the client told: by so much was its clock ahead of ours."""
+    return timedelta(seconds=upload.metadata.get("clockAhead", 0))
 
 
 def missing_chunks(transfer: Transfer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ from django.db import transaction
 from accounts.idempotency import Answer
 from accounts.models import Project
 from accounts.principal import Principal
+from accounts.request_context import current_request
 from accounts.services import find_or_create_project
 from odavl.wire.envelope import (
     UPLOAD_TYPES,
@@ -57,7 +59,7 @@ def receive(
                 api_key=principal.key,
                 product=product,
                 type=upload_type,
-                metadata=msgspec.to_builtins(metadata),
+                metadata=kept_metadata(metadata),
                 stored=storage.keep(
                     organization=principal.organization,
                     pieces=content.pieces(),
@@ -96,6 +98,17 @@ def hand_over(
 
 def status_for(answer: UploadStored | UploadAccepted) -> int:
     return HTTPStatus.CREATED if isinstance(answer, UploadStored) else HTTPStatus.ACCEPTED
+
+
+def kept_metadata(metadata: UploadMetadata) -> dict[str, Any]:
+    """``metadata`` as it is kept with an upload that is being received.
+
+    ``clockAhead`` (seconds) is added where the client's clock differs: its times mean another one.
+    """
+    kept: dict[str, Any] = msgspec.to_builtins(metadata)
+    if ahead := current_request().clock_ahead:
+        kept["clockAhead"] = ahead
+    return kept
 
 
 def check_type(product: str, upload_type: str) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models import Q, QuerySet
 
+from accounts.clock import database_now
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from odavl.wire import limits
@@ -34,14 +34,13 @@ from storage.objects.interface import Staged
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
-from uploads.services import check_type, project_for
+from uploads.services import check_type, kept_metadata, project_for
 
 LEASE = timedelta(hours=24)
 """How long a transfer is kept after the last thing that arrived for it."""
 
-FORGOTTEN_AFTER = timedelta(days=7)
-"""How long after its end an unfinished transfer is still told from one that never was."""
-
+_OVER = Q(state__in=[TransferState.DONE, TransferState.FAILED, TransferState.EXPIRED])
+_AT_ONCE = 100
 _RENEW_EVERY = timedelta(minutes=1)
 
 
@@ -74,7 +73,7 @@ def begin(
             product=product,
             type=request.type,
             file_name=request.file_name,
-            metadata=msgspec.to_builtins(request.metadata),
+            metadata=kept_metadata(request.metadata),
             size=request.size,
             sha256=request.sha256,
             idempotency_key=idempotency_key,
@@ -84,7 +83,7 @@ def begin(
         transfer.state = TransferState.OPEN
     if transfer.state != TransferState.OPEN:
         return Begun(transfer, [])
-    transfer.expires_at = timezone.now() + LEASE
+    transfer.expires_at = database_now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
     take_up_known(principal, transfer)
@@ -142,25 +141,35 @@ def clean_up() -> int:
 
     For a scheduler; two at once do no harm.
     """
-    now = timezone.now()
+    now = database_now()
     stale = Transfer.across_organizations.filter(state=TransferState.OPEN, expires_at__lt=now)
-    for pk in stale.values_list("pk", flat=True)[:100]:
+    for pk in stale.values_list("pk", flat=True)[:_AT_ONCE]:
         with transaction.atomic():
             still = Transfer.across_organizations.select_for_update(skip_locked=True)
             if still.filter(pk=pk, state=TransferState.OPEN, expires_at__lt=now).exists():
                 _end(pk)
-    Transfer.across_organizations.filter(
-        state=TransferState.EXPIRED, expires_at__lt=now - FORGOTTEN_AFTER
-    ).delete()
-    TransferChunk.across_organizations.filter(
+    held = TransferChunk.across_organizations.filter(
         transfer__state=TransferState.FAILED, transfer__expires_at__lt=now
-    ).delete()
+    )
+    for pk in held.order_by().values_list("transfer", flat=True).distinct()[:_AT_ONCE]:
+        TransferChunk.across_organizations.filter(transfer_id=pk).delete()
     return storage.discard_chunks(older_than=now - LEASE)
+
+
+def forget_transfers(*, older_than: datetime, at_most: int) -> int:
+    """Remove transfers that ended before ``older_than``, whatever became of them; how many.
+
+    The upload that a transfer became stays, and answers for it under the same id.
+    """
+    # What a failed one still holds goes with :func:`clean_up`: thousands of rows are no small step.
+    over = Transfer.across_organizations.filter(_OVER, expires_at__lt=older_than, chunks=None)
+    oldest = list(over.order_by("expires_at").values_list("pk", flat=True)[:at_most])
+    return int(Transfer.across_organizations.filter(pk__in=oldest).delete()[0])
 
 
 def _end(pk: UUID) -> None:
     Transfer.across_organizations.filter(pk=pk).update(
-        state=TransferState.EXPIRED, expires_at=timezone.now()
+        state=TransferState.EXPIRED, expires_at=database_now()
     )
     TransferChunk.across_organizations.filter(transfer_id=pk).delete()
 
@@ -231,7 +240,7 @@ def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
 
 def _renew(organization: Organization, place: Place) -> None:
     """Put the expiry off; about once a minute is enough, and spares a write for each chunk."""
-    end = timezone.now() + LEASE
+    end = place.looked_at + LEASE
     if place.expires_at >= end - _RENEW_EVERY:
         return
     Transfer.objects.for_organization(organization).filter(

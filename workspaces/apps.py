@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class WorkspacesConfig(AppConfig):
@@ -10,4 +11,9 @@ class WorkspacesConfig(AppConfig):
         from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
         from workspaces import services  # noqa: PLC0415 - as above
 
-        register_periodic("workspaces.clean_up", services.clean_up, every=timedelta(hours=1))
+        register_periodic(
+            "workspaces.clean_up",
+            services.clean_up,
+            every=timedelta(hours=1),
+            label=_("Forgetting old revisions of workspaces"),
+        )

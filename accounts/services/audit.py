@@ -39,7 +39,7 @@ def record(
     return event
 
 
-def forget_events(*, older_than: datetime, at_most: int = 5_000) -> int:
+def forget_events(*, older_than: datetime, at_most: int = 1_000) -> int:
     """Drop what was noted before ``older_than``, for all organizations; how many events went."""
     old = AuditEvent.across_organizations.filter(created_at__lt=older_than).order_by()
     count, _ = AuditEvent.across_organizations.filter(

@@ -63,9 +63,22 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """The entry point of the command ``odavl``."""
-    # A pipeline that is cancelled sends SIGTERM: what Ctrl-C would queue or end, it shall, too.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    _end_as_by_ctrl_c()
     sys.exit(run(sys.argv[1:]))
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Have every wish to end queue and end what Ctrl-C does.
+
+    A pipeline that is cancelled sends SIGTERM, a terminal that is closed SIGHUP. A script's ``&``
+    starts us with SIGINT ignored; whoever sends it all the same means it. ``nohup`` is a wish to
+    outlive the terminal, and is granted.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
+            continue
+        signal.signal(number, signal.default_int_handler)
 
 
 def run(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from accounts import letters
 from accounts.models import Organization, Project, User
 
 register = template.Library()
@@ -33,6 +34,12 @@ def icon(name: str, label: str = "") -> SafeString:
     return format_html(
         '<svg class="icon icon-{}" aria-hidden="true"><use href="{}"></use></svg>', name, address
     )
+
+
+@register.simple_tag
+def letters_are_sent() -> bool:
+    """Whether this hub has a mail server."""
+    return letters.are_sent()
 
 
 @register.simple_tag

@@ -3,8 +3,8 @@
 Run as a script by :mod:`odavl_hub.embedded.launcher` with ``python -I -S``: only the standard
 library, because it stands between every start and the service. PostgreSQL refuses to run as
 root. Rather than making a system user and opening every folder above the data to the world, it
-runs under an account that exists on every machine. Where that account could not reach the data
-or the binaries (a home with mode 0700), it keeps one capability of root's: passing folders.
+runs under an account that exists on every machine, with nothing of root's left; its working
+folder, entered before the account is changed, is what it reaches whatever lies above.
 """
 
 from __future__ import annotations
@@ -16,25 +16,8 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_RAISE = 2
-CAP_DAC_OVERRIDE = 1
-CAPABILITY_VERSION_3 = 0x20080522
 CLONE_NEWUSER = 0x10000000
 EXIT_CANNOT_START = 126
-
-
-class _CapabilityHeader(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
-
-
-class _CapabilityWord(ctypes.Structure):
-    _fields_ = [
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
-    ]
 
 
 def _checked(result: int, what: str) -> None:
@@ -43,22 +26,11 @@ def _checked(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def drop_to_account(libc: ctypes.CDLL, uid: int, gid: int, *, keep_path_access: bool) -> None:
-    """Become ``uid``; with ``keep_path_access`` folders closed to it can still be passed."""
-    if keep_path_access:
-        _checked(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
+def drop_to_account(uid: int, gid: int) -> None:
+    """Become ``uid`` for good: the kernel takes root's capabilities along."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-    if keep_path_access:
-        mask = 1 << CAP_DAC_OVERRIDE
-        header = _CapabilityHeader(CAPABILITY_VERSION_3, 0)
-        words = (_CapabilityWord * 2)(_CapabilityWord(mask, mask, mask), _CapabilityWord(0, 0, 0))
-        _checked(libc.capset(ctypes.byref(header), words), "set capabilities")
-        _checked(
-            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0),
-            "raise the ambient capability",
-        )
 
 
 def enter_user_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
@@ -87,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--death-signal", type=int, required=True)
-    parser.add_argument("--account", choices=["same", "plain", "path-access", "namespace"])
+    parser.add_argument("--account", choices=["same", "dropped", "namespace"])
     parser.add_argument("--uid", type=int)
     parser.add_argument("--gid", type=int)
     parser.add_argument("command", nargs="+")
@@ -96,9 +68,8 @@ def main() -> None:
     try:
         if options.account == "namespace":
             enter_user_namespace(libc, options.uid, options.gid)
-        elif options.account in {"plain", "path-access"}:
-            keep = options.account == "path-access"
-            drop_to_account(libc, options.uid, options.gid, keep_path_access=keep)
+        elif options.account == "dropped":
+            drop_to_account(options.uid, options.gid)
         # After the account: the kernel forgets the death signal when credentials change.
         die_with_parent(libc, options.parent, options.death_signal)
         os.execv(options.command[0], options.command)  # noqa: S606 - no shell is the point

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,13 +16,18 @@ from typing import IO
 from odavl_hub.embedded.errors import EmbeddedServiceError
 
 _SCRIPT = Path(__file__).with_name("launch.py")
+_ENVIRONMENT = frozenset(
+    {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR"}
+)
+"""What a service is told of our environment. The rest is the hub's: its secrets, and settings
+such as PGPORT that would mean something else to the service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who a program runs as.
 
-    ``method`` is one of launch.py's: same, plain, path-access, namespace.
+    ``method`` is one of launch.py's: same, dropped, namespace.
     """
 
     method: str
@@ -47,51 +52,70 @@ def launch(
     command: list[str],
     *,
     account: Account,
+    folder: Path,
     death_signal: signal.Signals,
     output: int | IO[bytes] | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own; ``death_signal`` reaches it when we die."""
+    """Start ``command`` in ``folder`` and a session of its own.
+
+    ``death_signal`` reaches it when we die. Of our environment it sees what every program needs.
+    """
     return subprocess.Popen(
         _wrapped(command, account, death_signal),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
-        env=None if environment is None else dict(environment),
+        env=_environment(),
         start_new_session=True,
-        cwd="/",
+        cwd=folder,
     )
 
 
-def run(command: list[str], *, account: Account) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` to its end and give back what it printed."""
+def run(command: list[str], *, account: Account, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` in ``folder`` to its end and give back what it printed."""
     return subprocess.run(
         _wrapped(command, account, signal.SIGKILL),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
-        cwd="/",
+        env=_environment(),
+        cwd=folder,
     )
 
 
-def unprivileged_account(executable: Path, folder: Path) -> Account:
-    """An account other than root which can run ``executable`` and use ``folder``.
+def unprivileged_accounts() -> Iterable[Account]:
+    """Those that may run PostgreSQL, to be tried in this order: never root.
 
-    For everybody but root that is oneself. ``folder`` must exist; root gives it to the account.
-    Raises :class:`EmbeddedServiceError` where the machine allows none of the ways.
+    For everybody but root that is oneself. Raises :class:`EmbeddedServiceError` where there is
+    no account to become.
     """
     if os.geteuid() != 0:
-        return own_account()
+        return [own_account()]
     entry = _service_entry()
-    for method in ("plain", "path-access", "namespace"):
-        account = Account(method, entry.pw_uid, entry.pw_gid)
-        if _works(account, executable, folder):
-            return account
-    raise EmbeddedServiceError(
-        "PostgreSQL refuses to run as root, and this machine does not let root become "
-        f"'{entry.pw_name}': start the hub as another user, or set DATABASE_URL."
+    return [Account(method, entry.pw_uid, entry.pw_gid) for method in ("dropped", "namespace")]
+
+
+def works(account: Account, *, executable: Path, folder: Path) -> bool:
+    """Whether ``account`` can run ``executable`` and write into ``folder``, which it is given."""
+    try:
+        os.chown(folder, account.owner_uid, account.owner_gid)
+    except OSError:
+        return False
+    probe = folder / ".probe"
+    commands = (
+        [str(executable), "--version"],
+        # PostgreSQL asks for this before it starts, and with the real user's rights.
+        [shutil.which("test") or "/usr/bin/test", "-r", str(executable)],
+        [shutil.which("touch") or "/usr/bin/touch", probe.name],
     )
+    try:
+        return all(
+            run(command, account=account, folder=folder).returncode == 0 for command in commands
+        )
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def give_to(account: Account, folder: Path) -> None:
@@ -114,20 +138,8 @@ def _service_entry() -> pwd.struct_passwd:
     )
 
 
-def _works(account: Account, executable: Path, folder: Path) -> bool:
-    try:
-        os.chown(folder, account.owner_uid, account.owner_gid)
-    except OSError:
-        return False
-    probe = folder / ".probe"
-    touch = shutil.which("touch") or "/bin/touch"
-    try:
-        return all(
-            run(command, account=account).returncode == 0
-            for command in ([str(executable), "--version"], [touch, str(probe)])
-        )
-    finally:
-        probe.unlink(missing_ok=True)
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _ENVIRONMENT}
 
 
 def _wrapped(command: list[str], account: Account, death_signal: signal.Signals) -> list[str]:

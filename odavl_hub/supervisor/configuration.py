@@ -72,8 +72,7 @@ def prepare_data(data: Path) -> None:
     """Make the data folder and see that it can be written. Raises :class:`StartError`."""
     probe = data / ".probe"
     try:
-        # As root, PostgreSQL runs under another account, which must be able to pass.
-        data.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in ("logs", "secrets"):
             (data / folder).mkdir(mode=0o700, exist_ok=True)
         probe.write_bytes(b"")

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import time
+
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.connections import ProcessKind, serving_as
+from odavl_hub.supervisor.errors import StartError
+
+_LOOK_SECONDS = 0.2
 _LOCK = 0x0DA_71  # any number that nobody else takes advisory locks on
 
 
 def migrate() -> None:
-    """Apply what is missing; of several hubs on one database one does, the others wait."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    """Apply what is missing; of several hubs on one database one does, the others wait.
+
+    Raises :class:`StartError` where something holds a table for longer than a migration waits.
+    """
+    try:
+        _migrate()
+    except OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise StartError(
+            f"The database's tables could not be brought up to date ({reason}): start again once "
+            "nothing else is at work on them."
+        ) from error
+
+
+def _migrate() -> None:
+    with serving_as(ProcessKind.MIGRATION), connection.cursor() as cursor:
+        _wait_for_others(cursor)
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0)
         cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
     # A forked child must not talk through our connection.
     connections.close_all()
+
+
+def _wait_for_others(cursor: CursorWrapper) -> None:
+    """However long they migrate: for a lock that is waited for there is a time-out."""
+    while True:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        if cursor.fetchone()[0]:
+            return
+        time.sleep(_LOOK_SECONDS)

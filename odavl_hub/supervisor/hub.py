@@ -166,8 +166,11 @@ class Hub:
         # The wake-up byte ends a waiting select; Python's own handlers alone would not.
         signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _do_nothing)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note_a_stop)
+        # `nohup` is a wish to outlive the terminal.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._note_a_stop)
 
     def _note_a_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
         # One wish may arrive twice: `timeout make run` signals the whole group, and make us again.

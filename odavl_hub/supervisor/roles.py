@@ -10,7 +10,7 @@ from importlib import import_module
 from celery.exceptions import SecurityWarning
 from django.core.management import call_command
 from django.urls import get_resolver
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
@@ -18,9 +18,13 @@ from granian.server.mp import MPServer
 from odavl.wire.limits import KIBIBYTE
 from odavl_hub import env
 from odavl_hub.celery import app
+from odavl_hub.reception.capacity import allow_many_files, capacity
 
 _MOST_WEB_WORKERS = 2
 _KILL_SECONDS = 8
+_HEAD_MILLISECONDS = 1500
+"""For each second of patience, also between two requests. So an answer that is not read is noticed
+first, and what the kernel has of it goes with the connection."""
 _READ_BUFFER = 512 * KIBIBYTE
 """Of each connection. Twice as much is hardly faster and costs a process 15 MiB under uploads."""
 
@@ -34,15 +38,21 @@ def preload() -> None:
 
 def web(host: str, port: int) -> None:
     """Serve HTTP until SIGTERM."""
+    allow_many_files()
+    patience = env.integer("WEB_PATIENCE", 20, at_least=1)
     MPServer(
         "odavl_hub.asgi:application",
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
         workers=env.integer("WEB_WORKERS", min(_MOST_WEB_WORKERS, os.cpu_count() or 1), at_least=1),
-        backpressure=env.integer("WEB_BACKPRESSURE", 256, at_least=1),
+        backpressure=capacity().connections,
         websockets=False,
-        http1_settings=HTTP1Settings(max_buffer_size=_READ_BUFFER),
+        # HTTP/2 without TLS is spoken by nobody, and its connections have no time-outs there.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            max_buffer_size=_READ_BUFFER, header_read_timeout=patience * _HEAD_MILLISECONDS
+        ),
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=_KILL_SECONDS,

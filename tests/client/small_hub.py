@@ -238,9 +238,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - http.server's names
 
     def write(self, reply: Reply) -> None:
-        self.send_response(reply.status)
+        # Its own Date only where the answer brings none.
+        self.send_response_only(reply.status)
+        self.send_header("Date", reply.headers.get("Date") or self.date_time_string())
         for name, value in reply.headers.items():
-            self.send_header(name, value)
+            if name != "Date":
+                self.send_header(name, value)
         if reply.status != 204:
             self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()

@@ -244,10 +244,28 @@ def test_without_any_hub_nothing_is_claimed(odavl: Odavl) -> None:
     assert queued(odavl)["total"] == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_or_a_cancelled_pipeline_during_the_upload_queues_and_3(
-    small_hub: SmallHub, home: Path, project: Path, odavl: Odavl, stop: signal.Signals
+BACKGROUND = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+"""What a script's ``&`` does: it starts a program with Ctrl-C ignored."""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    # Not the end of the terminal under nohup: to outlive it is what that is for.
+    [
+        (before, stop)
+        for before in ([], BACKGROUND, ["nohup"])
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if (before, stop) != (["nohup"], signal.SIGHUP)
+    ],
+)
+def test_every_wish_to_end_during_the_upload_queues_and_3(
+    small_hub: SmallHub,
+    home: Path,
+    project: Path,
+    odavl: Odavl,
+    ending: tuple[list[str], signal.Signals],
 ) -> None:
+    before, stop = ending
     started: list[subprocess.Popen[str]] = []
 
     def interrupt(_handler: object) -> bool:
@@ -258,7 +276,7 @@ def test_ctrl_c_or_a_cancelled_pipeline_during_the_upload_queues_and_3(
     small_hub.faults.append(interrupt)
     started.append(
         subprocess.Popen(
-            command(*RUFF, "--upload"),
+            [*before, *command(*RUFF, "--upload")],
             cwd=project,
             env=command_environment(home, **with_hub(small_hub)),
             stderr=subprocess.PIPE,

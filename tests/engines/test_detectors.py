@@ -1,6 +1,7 @@
 """The real detectors, one by one."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -234,6 +235,38 @@ class TestNoCodeOfTheProjectRuns:
         # mypy refuses to check a module that hides one of the standard library.
         assert statuses(results) == {name: "failed" if name == "mypy" else "ran"}
         assert not trap.exists()
+
+    def test_an_activated_environment_in_the_project_is_not_started(self, project, monkeypatch):
+        trap = project.parent / "executed"
+        program = project / ".venv" / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\ntouch {trap}\nexec {sys.executable} "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("VIRTUAL_ENV", str(project / ".venv"))
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        for name in PYTHON_TOOLS:
+            results = analyze(project, detectors=[name])
+            assert statuses(results) == {name: "ran"}
+        assert not trap.exists()
+
+    def test_an_activated_environment_elsewhere_tells_where_packages_lie(
+        self, project, tmp_path, monkeypatch
+    ):
+        trap = tmp_path / "executed"
+        program = tmp_path / "environment" / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\ntouch {trap}\nexec {sys.executable} "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "environment"))
+        assert statuses(analyze(project, detectors=["basedpyright"])) == {"basedpyright": "ran"}
+        assert trap.exists()
+
+    def test_settings_of_ruff_that_lead_elsewhere_show_nothing_of_it(self, project, tmp_path):
+        (tmp_path / "elsewhere").write_text("root:hunter2-hunter2:0:0\n")
+        (project / "ruff.toml").write_text(f'extend = "{tmp_path}/elsewhere"\n')
+        results = analyze(project, detectors=["ruff"])
+        assert statuses(results) == {"ruff": "failed"}
+        assert "hunter2" not in report(results, "ruff").detail
 
     def test_tools_of_the_projects_own_tree_are_not_started(self, project, tmp_path, monkeypatch):
         trap = tmp_path / "executed"

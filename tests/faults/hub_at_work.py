@@ -73,9 +73,8 @@ class HubAtWork:
     """One hub, a key of its owner's, and what tests ask it."""
 
     def __init__(self, **environment: str) -> None:
-        # Short, so that the servers' sockets lie inside; open to the database's own account.
+        # Short, so that the servers' sockets lie inside.
         self.folder = Path(tempfile.mkdtemp(prefix="odavl-fault-"))
-        self.folder.chmod(0o711)
         self.process = HubProcess(self.folder / "data", **environment)
         try:
             self.process.wait_until_serving()
@@ -98,7 +97,7 @@ class HubAtWork:
 
     @property
     def database_url(self) -> str:
-        sockets = quote(str(self.process.data / "run" / "postgres"), safe="")
+        sockets = quote(str(self.process.data / "postgres" / "run"), safe="")
         return f"postgresql://{ROLE}@{sockets}/{DATABASE}"
 
     def _remove(self) -> None:
@@ -117,7 +116,7 @@ class HubAtWork:
         own = {
             "DJANGO_SETTINGS_MODULE": "odavl_hub.settings",
             "DATABASE_URL": self.database_url,
-            "REDIS_URL": f"redis+socket://{data / 'run' / 'redis' / 'redis.sock'}?virtual_host=0",
+            "REDIS_URL": f"redis+socket://{data / 'redis' / 'redis.sock'}?virtual_host=0",
             "ODAVL_DATA": str(data),
             "ALLOWED_HOSTS": "testserver",
             "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),

@@ -37,7 +37,7 @@ ROWS: dict[int, str] = {
     17: "the connection cut every 64 KiB",
     18: "the answer lost after the commit",
     19: "black hole, slow hub, proxy's HTML 502, a captive portal's 200",
-    20: "a head or a body that arrives slowly",
+    20: "a head or a body that arrives slowly; clients that ask for much and do not read",
     21: "wrong or missing Content-Length, chunked transfer",
     22: "certificate expired or for another name",
     23: "wrong chunk digest",
@@ -70,8 +70,14 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    63: "the hub's secrets in the environment of what it starts",
+    64: "a detector that hangs, dies or floods; files nobody can read; Ctrl-C and SIGTERM",
+    53: "a repository whose own settings name a hub",
+    62: "brotli or gzip answers of a hostile hub",
+    61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
     54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",
     60: "a key bound to a project: files, transfers and contents of another",
+    65: "runs that arrive in the wrong order",
 }
 
 MISSING: dict[int, Missing] = {

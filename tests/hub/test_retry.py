@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odavl.hub.retry import LONGEST_RETRY_AFTER, RetryPolicy, parse_retry_after
+from odavl.hub.retry import LONGEST_RETRY_AFTER, RetryPolicy, date_of, parse_retry_after
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -29,6 +29,17 @@ def test_a_date_is_taken_and_bounded(distance: timedelta) -> None:
 def test_whatever_stands_there_is_seconds_within_bounds_or_nothing(text: str) -> None:
     seconds = parse_retry_after(text, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+@given(st.text())
+def test_whatever_stands_there_is_a_date_or_none(text: str) -> None:
+    moment = date_of(text)
+    assert moment is None or moment.tzinfo is UTC
+
+
+@given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)))  # noqa: DTZ001 - Hypothesis wants it so
+def test_a_date_is_read_as_it_was_written(moment: datetime) -> None:
+    assert date_of(format_datetime(moment, usegmt=True)) == moment.replace(microsecond=0)
 
 
 @pytest.mark.parametrize("garbage", ["", "-5", "soon", "1.5", "1e9", "9" * 30, "١٢", "Mon, 32 Foo"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,16 @@ from odavl.wire.errors import (
     ServerFault,
     ServiceUnavailable,
 )
-from tests.client.small_hub import TOKEN, Reply, SmallHub, answer, cut, html, problem
+from tests.client.small_hub import (
+    TOKEN,
+    Reply,
+    SmallHub,
+    answer,
+    cut,
+    html,
+    json_reply,
+    problem,
+)
 
 Connect = Callable[..., HubClient]
 
@@ -159,3 +169,89 @@ def test_lists_are_read_to_their_end(small_hub: SmallHub, connect: Connect) -> N
         {"id": f"p{number}", "slug": f"p{number}", "name": f"P {number}"} for number in range(5)
     ]
     assert [each.id for each in account.projects(connect())] == ["p0", "p1", "p2", "p3", "p4"]
+
+
+ELSEWHERE = [
+    "http://127.0.0.1:{other}/x",
+    "https://127.0.0.1:{port}/x",
+    "http://localhost:{port}/x",
+    "http://127.0.0.1:{port}@127.0.0.1:{other}/x",
+    "http://me@127.0.0.1:{port}/x",
+    "http://127.0.0.1:{other}\\@127.0.0.1:{port}/x",
+    "http://[::1/x",
+    "http://127.0.0.1:99999/x",
+]
+"""Addresses that are another origin, or that two readers may take for different ones."""
+
+
+@pytest.mark.parametrize("address", [*ELSEWHERE, "//127.0.0.1:{other}/x"])
+def test_a_redirect_to_any_other_origin_is_not_followed(
+    small_hub: SmallHub, connect: Connect, address: str
+) -> None:
+    stranger = SmallHub()
+    with closing(stranger):
+        location = {"Location": filled(address, small_hub, stranger)}
+        small_hub.faults_anywhere.append(answer(Reply(307, b"", location)))
+        with pytest.raises((NotTheHub, HubUnreachable)):
+            account.whoami(connect(policy=ONCE))
+        assert (len(small_hub.seen), stranger.seen) == (1, [])
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_no_address_that_an_answer_names_gets_the_key_elsewhere(
+    small_hub: SmallHub, connect: Connect, address: str
+) -> None:
+    """The next page, and where an upload's status can be asked for."""
+    stranger = SmallHub()
+    with closing(stranger):
+        named = filled(address, small_hub, stranger)
+        page = json_reply({"items": [], "next": named})
+        small_hub.faults_anywhere.append(answer(page))
+        with pytest.raises(NotTheHub):
+            account.projects(connect(policy=ONCE))
+        with pytest.raises(NotTheHub):
+            connect(policy=ONCE).get(named)
+        assert (len(small_hub.seen), stranger.seen) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["//127.0.0.1:{other}/x", "/\\127.0.0.1:{other}/x", "@x", "\r\nX: y"]
+)
+def test_what_is_no_address_stays_a_path_of_the_hub(
+    small_hub: SmallHub, connect: Connect, path: str
+) -> None:
+    stranger = SmallHub()
+    with closing(stranger):
+        with pytest.raises(OdavlError):
+            connect(policy=ONCE).get(filled(path, small_hub, stranger))
+        assert stranger.seen == []
+        assert all(each.path.startswith("/api/v1") for each in small_hub.seen)
+
+
+def filled(address: str, hub: SmallHub, stranger: SmallHub) -> str:
+    ports = {
+        "port": hub.address.rpartition(":")[2],
+        "other": stranger.address.rpartition(":")[2],
+    }
+    return address.format(**ports)
+
+
+def test_credentials_of_the_machine_do_not_join_the_key(
+    small_hub: SmallHub, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .netrc belongs to curl and its like; no answer sets a cookie for the next request."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login me password of-another\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    small_hub.faults_anywhere.append(
+        answer(Reply(307, b"", {"Location": "/api/v1/auth/whoami", "Set-Cookie": "a=b; Path=/"}))
+    )
+    account.whoami(connect())
+    with pytest.raises(NotAuthenticated):
+        account.whoami(connect(token=None))
+    assert [each.headers.get("authorization") for each in small_hub.seen] == [
+        f"Bearer {TOKEN}", f"Bearer {TOKEN}", None,
+    ]  # fmt: skip
+    assert [each.headers.get("cookie") for each in small_hub.seen] == [None] * 3

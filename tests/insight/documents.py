@@ -45,10 +45,18 @@ def envelope(payload: Any, upload_type: str = "analysis-results", **fields: Any)
     }
 
 
-def send(api: Api, payload: Any, upload_type: str = "analysis-results", **metadata: Any) -> Any:
+def send(
+    api: Api,
+    payload: Any,
+    upload_type: str = "analysis-results",
+    *,
+    headers: dict[str, str] | None = None,
+    **metadata: Any,
+) -> Any:
     """The answer to one upload into the project Website."""
     metadata.setdefault("projectName", "Website")
-    return api.send("POST", "/upload/insight", envelope(payload, upload_type, metadata=metadata))
+    body = envelope(payload, upload_type, metadata=metadata)
+    return api.send("POST", "/upload/insight", body, **(headers or {}))
 
 
 def run_of(answer: Any, api: Api) -> dict[str, Any]:

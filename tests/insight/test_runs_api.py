@@ -41,6 +41,8 @@ def test_a_run_tells_everything(api: Api) -> None:
         "findings": 1,
         "durationMs": 0,
         "detail": "",
+        "unreadFiles": [],
+        "unreadCount": 0,
     }
     assert run["state"] == "completed"
     assert run["files"] is None

@@ -236,5 +236,6 @@ def test_an_unchanged_run_costs_few_statements(api: Api) -> None:
     # Touching a temporary table costs the commit more than all of this.
     assert not [sql for sql in statements if "ingest_" in sql]
     # The key, two for the transaction, the project, the content, the place in the stream, what
-    # differs, the run, the upload.
-    assert len(statements) == 9, "\n".join(statements)
+    # The key, two for the transaction, the project, the content, the turn in the stream, what
+    # differs, the place in the stream, the run, the upload.
+    assert len(statements) == 10, "\n".join(statements)

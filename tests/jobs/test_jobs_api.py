@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import uuid
@@ -168,11 +169,41 @@ def test_finished_jobs_are_cleared_by_age(alice: Person) -> None:
 # ── Events ───────────────────────────────────────────────────────────────────
 
 
+class Stream:
+    """A stream of events, read piece by piece on a loop of its own."""
+
+    def __init__(self, answer: Any) -> None:
+        assert answer.status_code == 200
+        assert answer["Content-Type"] == "text/event-stream"
+        self._pieces = answer.streaming_content
+        self._loop = asyncio.new_event_loop()
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return self._loop.run_until_complete(anext(self._pieces))
+        except StopAsyncIteration:
+            self.close()
+            raise StopIteration from None
+
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_stays() -> Iterator[None]:
+    """The thread that looks for streams has one of its own, which the test's database outlives."""
+    yield
+    streaming.looking.submit(lambda: connection.close()).result()  # noqa: PLW0108 - that thread's
+
+
 def events_of(answer: Any) -> list[tuple[str, dict[str, Any]]]:
     """Ids and data of the events in a whole stream."""
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == "text/event-stream"
-    blocks = b"".join(answer.streaming_content).decode().split("\n\n")
+    blocks = b"".join(Stream(answer)).decode().split("\n\n")
     found = [
         dict(line.split(": ", 1) for line in block.splitlines())
         for block in blocks
@@ -196,7 +227,7 @@ def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
     job = enqueue(alice)
     held = claim(job.id)
     assert held is not None
-    stream = alice.api.send("GET", f"/jobs/{job.id}/events").streaming_content
+    stream = Stream(alice.api.send("GET", f"/jobs/{job.id}/events"))
     assert next(stream).startswith(b"retry: ")
     assert b'"progress":0' in next(stream)
     held.progress(40)
@@ -212,24 +243,28 @@ def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(streaming, "LOOK", 0.05)
     monkeypatch.setattr(streaming, "LONGEST", 1.0)
     job = enqueue(alice)
-    pieces = list(alice.api.send("GET", f"/jobs/{job.id}/events").streaming_content)
+    pieces = list(Stream(alice.api.send("GET", f"/jobs/{job.id}/events")))
     assert pieces.count(b": alive\n\n") >= 2
     assert len([piece for piece in pieces if b"event: job" in piece]) == 1
 
 
 @pytest.mark.timeout(30)
-def test_streams_never_take_all_threads(alice: Person, settings: LazySettings) -> None:
+def test_only_so_many_streams_stay_open(
+    alice: Person, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = enqueue(alice)
     path = f"/jobs/{job.id}/events"
     open_streams = []
-    for _ in range(settings.EVENT_STREAMS):
-        answer = alice.api.send("GET", path)
-        next(answer.streaming_content), next(answer.streaming_content)
-        open_streams.append(answer)
+    settings.EVENT_STREAMS = 3
+    monkeypatch.setattr(streaming, "_slots", threading.BoundedSemaphore(3))
+    for _ in range(3):
+        stream = Stream(alice.api.send("GET", path))
+        next(stream), next(stream)
+        open_streams.append(stream)
     ((event_id, _data),) = events_of(alice.api.send("GET", path))
     assert events_of(alice.api.send("GET", path, **{"Last-Event-ID": event_id})) == []
-    for answer in open_streams:
-        answer.close()
+    for stream in open_streams:
+        stream.close()
     held = claim(job.id)
     assert held is not None
     told = threading.Event()
@@ -241,7 +276,7 @@ def test_streams_never_take_all_threads(alice: Person, settings: LazySettings) -
 
     thread = threading.Thread(target=finish)
     thread.start()
-    stream = alice.api.send("GET", path).streaming_content
+    stream = Stream(alice.api.send("GET", path))
     next(stream), next(stream)
     told.set()
     assert b"completed" in b"".join(stream)
@@ -252,7 +287,7 @@ def test_streams_never_take_all_threads(alice: Person, settings: LazySettings) -
 def test_a_stream_ends_when_its_key_is_revoked(alice: Person) -> None:
     job = enqueue(alice)
     key, token = create_api_key(by=alice.principal, name="k", scopes=("insight:read",))
-    stream = Api(token).send("GET", f"/jobs/{job.id}/events").streaming_content
+    stream = Stream(Api(token).send("GET", f"/jobs/{job.id}/events"))
     assert b"retry" in next(stream)
     assert b"waiting" in next(stream)
     revoke_api_key(by=alice.principal, key=key)

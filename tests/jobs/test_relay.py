@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import socketserver
 import threading
+import uuid
+from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from celery import current_app
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import messages, relay, running, services
+from accounts.clock import database_now
+from jobs import messages, registry, relay, running, services
 from jobs.claims import claim
-from jobs.models import Job, PeriodicRun, State
+from jobs.models import UNFINISHED, Job, PeriodicRun, Queue, State
 from jobs.registry import PeriodicTask, periodic_tasks
-from odavl.wire.errors import StorageFull
+from odavl.wire.errors import ServerFault
 from tests.jobs.conftest import Recorder, use_broker
 
 pytestmark = pytest.mark.django_db
@@ -113,36 +115,76 @@ def lose(job: Job) -> None:
 
 
 def fail(job: Job, handler: Recorder) -> None:
-    handler.errors.append(StorageFull("no room"))
+    handler.errors.append(ServerFault("no luck"))
     Job.across_organizations.filter(id=job.id).update(run_at=Now())
     running.run(job.id)
 
 
-def test_a_periodic_task_runs_once_a_turn_however_many_relays(db):
-    runs = []
-    task = PeriodicTask("test.tidy", timedelta(hours=1), lambda: runs.append(1))
+def system_jobs(name: str) -> list[Job]:
+    rows = Job.across_organizations.filter(organization=None, type=name)
+    return list(rows.order_by("created_at"))
 
-    first, second = relay.run_if_due(task), relay.run_if_due(task)
-    PeriodicRun.objects.filter(name="test.tidy").update(due_at=Now())
-    third = relay.run_if_due(task)
 
-    assert (first, second, third, len(runs)) == (True, False, True, 2)
+@pytest.fixture
+def tidied() -> Iterator[list[int]]:
+    runs: list[int] = []
+    registry.register_periodic("test.tidy", lambda: runs.append(1), every=timedelta(hours=1))
+    yield runs
+    registry.unregister("test.tidy")
+
+
+TIDY = PeriodicTask("test.tidy", timedelta(hours=1))
+
+
+def due() -> None:
+    PeriodicRun.objects.update(due_at=Now())
+
+
+def test_a_periodic_task_is_one_job_a_turn_however_many_relays(db, tidied):
+    first, second = relay.dispatch_if_due(TIDY), relay.dispatch_if_due(TIDY)
+    (job,) = system_jobs("test.tidy")
+    assert running.run(job.id)
+    due()
+    third = relay.dispatch_if_due(TIDY)
+
+    assert (first, second, third, tidied) == (True, False, True, [1])
+    assert [job.state for job in system_jobs("test.tidy")] == [State.COMPLETED, State.WAITING]
+    assert {job.queue for job in system_jobs("test.tidy")} == {Queue.SYSTEM}
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_there_is_no_second_job_while_the_last_one_is_unfinished(db, tidied, state):
+    relay.dispatch_if_due(TIDY)
+    Job.across_organizations.filter(type="test.tidy").update(state=state)
+    for _ in range(3):
+        due()
+        relay.dispatch_if_due(TIDY)
+
+    (job,) = system_jobs("test.tidy")
+    assert job.state == state
+
+
+def test_the_database_itself_allows_no_second_one(db, tidied):
+    relay.dispatch_if_due(TIDY)
+    (job,) = system_jobs("test.tidy")
+    job.pk = uuid.uuid4()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        job.save(force_insert=True)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_relays_at_once_run_every_periodic_task_once_a_turn():
-    """All the tasks there are, by their names; each turn begins for six relays at one moment."""
-    runs: list[str] = []
-    names = sorted(task.name for task in periodic_tasks())
-    tasks = [PeriodicTask(name, timedelta(hours=1), partial(runs.append, name)) for name in names]
+def test_six_relays_at_once_make_one_job_a_turn_of_every_periodic_task():
+    """All the tasks there are; each turn begins for six relays at one moment."""
+    tasks = periodic_tasks()
+    names = sorted(task.name for task in tasks)
     for turn in range(1, 4):
-        PeriodicRun.objects.update(due_at=Now())
+        due()
         together = threading.Barrier(6)
 
         def relay_beside_others(together: threading.Barrier = together) -> None:
             together.wait()
             for task in tasks:
-                relay.run_if_due(task)
+                relay.dispatch_if_due(task)
             connection.close()
 
         threads = [threading.Thread(target=relay_beside_others) for _ in range(6)]
@@ -150,28 +192,61 @@ def test_two_relays_at_once_run_every_periodic_task_once_a_turn():
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(runs) == sorted(names * turn)
-    assert {"jobs.delete_finished", "storage.clean_up", "storage.sweep"} <= set(names)
+        made = Job.across_organizations.filter(organization=None)
+        assert sorted(made.values_list("type", flat=True)) == sorted(names * turn)
+        made.update(state=State.COMPLETED)
+    assert {"jobs.retry_unknown", "storage.clean_up", "storage.sweep"} <= set(names)
 
 
-def test_a_failing_periodic_task_does_not_end_the_relay(db, caplog):
-    task = PeriodicTask("test.broken", timedelta(hours=1), lambda: 1 // 0)
+def test_a_periodic_task_that_fails_is_tried_again_and_keeps_nothing_from_being_sent(
+    db, empty_queue, caplog
+):
+    registry.register_periodic("test.broken", lambda: 1 // 0, every=timedelta(hours=1))
+    try:
+        relay.dispatch_if_due(PeriodicTask("test.broken", timedelta(hours=1)))
+        (job,) = system_jobs("test.broken")
+        running.run(job.id)
+    finally:
+        registry.unregister("test.broken")
+    job.refresh_from_db()
+    assert (job.state, job.error["code"]) == (State.DELAYED, "internal_error")
+    assert "ZeroDivisionError" in caplog.text
 
-    assert relay.run_if_due(task)
-    assert "test.broken" in caplog.text
+
+def test_the_relay_does_no_periodic_work_itself(db, tidied, empty_queue):
+    """Which may take a minute: a dead worker's job is not to wait for it."""
+    for task in periodic_tasks():
+        PeriodicRun.objects.update_or_create(name=task.name, defaults={"due_at": Now()})
+    relay.relay_once()
+
+    assert tidied == []
+    assert [job.state for job in system_jobs("test.tidy")] == [State.WAITING]
+    assert messages.waiting_messages(Queue.SYSTEM) >= 0
 
 
-def test_finished_jobs_are_removed_after_a_week(organization, handler):
-    old, young, unfinished = (
-        services.enqueue(organization=organization, job_type="test.work", payload={})
-        for _ in range(3)
-    )
-    services.cancel(old)
-    services.cancel(young)
-    Job.across_organizations.filter(id=old.id).update(finished_at=Now() - timedelta(days=8))
+def test_what_was_lost_while_the_database_was_away_is_no_attempt(job, monkeypatch):
+    """Nobody could extend a lease. Whoever lives has a lease's time to do so now."""
+    held = claim(job.id)
+    returned = database_now()
+    ended = returned - timedelta(seconds=10)
+    Job.across_organizations.filter(id=job.id).update(lease_expires_at=ended)
+    assert relay.release_expired(returned) == relay.spare_victims(returned) == 0
+    assert held.heartbeat()
 
-    assert services.delete_finished() == 1
-    assert set(Job.objects.for_organization(organization)) == {young, unfinished}
+    Job.across_organizations.filter(id=job.id).update(lease_expires_at=ended)
+    long_back = returned - timedelta(seconds=30)
+    Job.across_organizations.filter(id=job.id).update(lease_expires_at=long_back - timedelta(1))
+    assert relay.spare_victims(long_back) == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.losses) == (State.WAITING, 0, 0)
+
+
+def test_the_relay_notes_when_the_database_came_back(db):
+    presence = relay.Presence()
+    started = presence.since()
+    presence.note_absence()
+    back = presence.since()
+    assert started < back == presence.since()
 
 
 class AnswersNothingRight(socketserver.StreamRequestHandler):

@@ -48,6 +48,30 @@ def test_the_public_address_must_be_one_that_is_answered(settings, address, expe
     assert ids(checks.public_url(None)) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["10.0.0.0/8", "::1", "unix"], []),
+        (["nginx"], ["odavl_hub.E006"]),
+        (["10.0.0.0/8", "10.0.0.0/40"], ["odavl_hub.E006"]),
+        (["0.0.0.0/0"], ["odavl_hub.W007"]),
+        (["::/0"], ["odavl_hub.W007"]),
+    ],
+)
+def test_trusted_proxies_are_networks_and_not_everybody(settings, words, expected):
+    settings.TRUSTED_PROXIES = words
+    assert ids(checks.trusted_proxies(None)) == expected
+
+
+def test_an_address_with_https_means_a_proxy(settings):
+    settings.PUBLIC_URL = "https://odavl.example"
+    settings.TRUSTED_PROXIES = []
+    assert ids(checks.proxy_of_https(None)) == ["odavl_hub.W008"]
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert checks.proxy_of_https(None) == []
+
+
 def test_a_method_without_a_scope_is_found():
     class Forgetful(APIView):
         required_scopes = {"GET": ANY_KEY}

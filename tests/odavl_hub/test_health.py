@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
+from accounts.counting import redis_py_url
+from jobs import services
+from jobs.models import Job
 from odavl import __version__
 from odavl.wire.api_keys import new_api_key
 from odavl_hub import health
-from tests.cast import Api
+from tests.cast import Api, Person
 from tests.problems import problem
 
 
@@ -32,9 +37,30 @@ def test_a_hub_in_health_says_so(anonymous: Api):
     assert answer.status_code == 200
     assert document["status"] == "ok", document
     assert document["version"] == __version__
-    for part in ("database", "migrations", "redis", "storage"):
+    for part in ("database", "migrations", "redis", "storage", "jobs"):
         assert document[part]["status"] == "ok", document
     assert answer["Cache-Control"] == "no-store"
+
+
+def test_jobs_that_wait_for_what_is_away_degrade_and_are_told(anonymous: Api, alice: Person):
+    for awaited in ("store", "database", "turn", ""):
+        job = services.enqueue(
+            organization=alice.organization, job_type="insight.ingest", payload={}
+        )
+        since = datetime(2026, 11, 29, 12, 0, 5, tzinfo=UTC)
+        Job.across_organizations.filter(pk=job.pk).update(
+            state="delayed", waiting_for=awaited, waiting_since=since if awaited else None
+        )
+    found = anonymous.get("/api/health").json()
+    assert (found["status"], found["jobs"]["detail"]) == (
+        "degraded",
+        (
+            "jobs wait for the database since 2026-11-29T12:00:05Z,"
+            " for the object store since 2026-11-29T12:00:05Z"
+        ),
+    )
+    Job.across_organizations.update(state="completed")  # as by a version that knows no waiting
+    assert anonymous.get("/api/health").json()["status"] == "ok"
 
 
 def test_health_needs_no_key_and_minds_no_wrong_one(db):
@@ -57,7 +83,7 @@ def test_a_folder_that_cannot_be_written_degrades(anonymous: Api, settings, monk
 
 
 def test_a_migration_that_is_missing_makes_it_unready(anonymous: Api):
-    MigrationRecorder(connection).record_unapplied("accounts", "0002_cache_table")
+    MigrationRecorder(connection).record_unapplied("accounts", "0003_sign_in_place")
     answer = anonymous.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
@@ -107,4 +133,4 @@ def test_liveness_asks_nothing(db, django_assert_num_queries):
     ],
 )
 def test_celerys_spelling_of_a_socket_is_understood(celerys, ours):
-    assert health.redis_py_url(celerys) == ours
+    assert redis_py_url(celerys) == ours

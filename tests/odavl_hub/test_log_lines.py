@@ -34,6 +34,11 @@ KEY = "odavl_key_" + "Ab3" * 12
         (f"Credential=x, SignedHeaders=host, Signature={SIGNATURE}", "SignedHeaders=host"),
         (f"https://a.blob/c/k?se=2027&sig={SIGNATURE}&sp=r", "&sp=r"),
         (f"Authorization: Bearer {KEY}", "Bearer odavl_key_"),
+        (f"Not Found: /en/accounts/password/reset/key/1-{SIGNATURE}/", "password/reset/key/"),
+        (f"'GET /ar/accounts/password/reset/key/1-{SIGNATURE}/?next=/' 429", "?next=/"),
+        (f"Forbidden: /en/accounts/confirm-email/Mg:1x:{SIGNATURE}/", "/confirm-email/"),
+        (f"Cookie: a=b; sessionid={SIGNATURE}; theme=dark", "theme=dark"),
+        (f"{{'Cookie': 'odavl_device={SIGNATURE}'}}", "odavl_device="),
     ],
 )
 def test_what_lets_somebody_in_is_left_out(line: str, kept: str) -> None:

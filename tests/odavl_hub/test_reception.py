@@ -32,6 +32,12 @@ def test_headers_have_the_names_that_django_looks_for():
     assert meta["PATH_INFO"].encode("latin-1").decode() == "/ä b/"
 
 
+@pytest.mark.parametrize("client", [None, ("", None), (None, None)])
+def test_who_comes_through_a_unix_socket_has_no_address(client):
+    meta = environment_of(scope() | {"client": client})
+    assert meta["REMOTE_ADDR"] == ""
+
+
 def test_a_header_with_an_underscore_passes_for_no_other():
     meta = environment_of(scope((b"x_forwarded_proto", b"https"), (b"x_request-id", b"a")))
     assert not [name for name in meta if name.startswith("HTTP_")]

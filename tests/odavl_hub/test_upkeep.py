@@ -1,4 +1,4 @@
-"""What the scheduler tidies up."""
+"""What is forgotten once it has been kept long enough."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.utils import timezone
 
+from accounts.clock import database_now
 from accounts.idempotency import run_once
 from accounts.models import AuditEvent, IdempotencyRecord
-from jobs.registry import periodic_tasks
-from odavl_hub.upkeep import IDEMPOTENCY_KEPT, forget_audit, forget_idempotency, forget_sessions
+from jobs import retention
+from odavl_hub.upkeep import IDEMPOTENCY_KEPT
 from tests.cast import Person
 
 
-def test_the_scheduler_forgets_what_is_older_than_a_day(alice: Person):
+def test_answers_for_an_idempotency_key_are_forgotten_after_a_day(alice: Person):
     for key in ("old", "new"):
         run_once(alice.principal, key, "d" * 64, lambda: (201, b"{}"))
     records = IdempotencyRecord.objects.for_organization(alice.organization)
-    before = timezone.now() - IDEMPOTENCY_KEPT - timedelta(minutes=1)
+    before = database_now() - IDEMPOTENCY_KEPT - timedelta(minutes=1)
     records.filter(key="old").update(created_at=before)
-    forget_idempotency()
+    assert retention.apply()["accounts.idempotency"] == 1
     assert [record.key for record in records.all()] == ["new"]
-    tasks = {task.name: task for task in periodic_tasks()}
-    assert tasks["accounts.forget_idempotency"].run is forget_idempotency
 
 
 @pytest.mark.parametrize(("days", "left"), [(365, 1), (0, 2)])
@@ -35,17 +33,17 @@ def test_the_audit_log_goes_back_so_many_days(alice: Person, settings, days: int
     for age in (1, 366):
         events.create(organization=alice.organization, action="a.done")
         latest = events.latest("pk")
-        events.filter(pk=latest.pk).update(created_at=timezone.now() - timedelta(days=age))
-    forget_audit()
+        events.filter(pk=latest.pk).update(created_at=database_now() - timedelta(days=age))
+    retention.apply()
     assert events.count() == left
 
 
 def test_sessions_that_have_expired_go(alice: Person):
     alice.page()
     session = Session.objects.get()
-    forget_sessions()
+    retention.apply()
     assert Session.objects.exists()
-    session.expire_date = timezone.now() - timedelta(seconds=1)
+    session.expire_date = database_now() - timedelta(seconds=1)
     session.save()
-    forget_sessions()
+    retention.apply()
     assert not Session.objects.exists()

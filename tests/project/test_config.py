@@ -1,14 +1,31 @@
 from __future__ import annotations
 
+import json
+import os
+import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odavl.project.config import KEYS, Settings, checked_table, load_settings, normalize_address
+from odavl.hub.workspace.settings import TRAVELLING
+from odavl.project.config import (
+    KEYS,
+    SETTINGS,
+    Settings,
+    checked_table,
+    load_settings,
+    normalize_address,
+)
+from odavl.project.link import ProjectLink, read_link, write_link
+from odavl.project.own_files import LARGEST
 from odavl.wire.errors import UsageError
+
+LINK = ProjectLink(hub="http://hub", projectId="p", projectName="Shop", organizationId="o")
 
 
 @pytest.fixture
@@ -68,7 +85,10 @@ def test_pyproject_holds_settings_too(root: Path, home: Path) -> None:
         ('fail_on = "awful"', "fail_on must be one of critical, high"),
         ('cloud_api = "ftp://hub"', "cloud_api must be an address"),
         ('cloud_api = "https://me:secret@hub"', "cloud_api must hold no credentials"),
-        ('api_key = "two words"', "api_key holds characters"),
+        ('organization_id = "two words"', "organization_id holds characters"),
+        ('cloud_api = "https://hub.example.com/a b"', "cloud_api has a path that no hub has"),
+        ('cloud_api = "https://hub.example.com/../x"', "cloud_api has a path that no hub has"),
+        ('cloud_api = "https://a\\\\b.example.com"', "cloud_api names no host"),
         ('project = ""', "project must be a text"),
         ('project = "a\\u001bb"', "project must be a text that can be printed"),
         ("= 3", "is not valid TOML"),
@@ -90,11 +110,87 @@ def test_a_wrong_variable_is_named(root: Path, home: Path) -> None:
         load(root, home, ODAVL_CLOUD_API="hub")
 
 
-def test_a_key_does_not_belong_in_pyproject(root: Path, home: Path) -> None:
-    (root / "pyproject.toml").write_text('[tool.odavl]\napi_key = "odavl_live_x"\n')
-    with pytest.raises(UsageError, match="committed") as caught:
+VALUES: dict[str, Any] = {
+    "cloud_api": "https://hub.example.com",
+    "api_key": "odavl_live_secret",
+    "organization_id": "o-1",
+    "project_id": "p-1",
+    "project": "shop",
+    "auto_upload": True,
+    "fail_on": "high",
+    "detectors": ["ruff"],
+    "exclude": ["generated/"],
+    "timeout": 7,
+}
+
+
+def test_every_setting_is_in_the_table() -> None:
+    about = {"sources", "places", "own_cloud_api"}
+    assert [each.name for each in fields(Settings) if each.name not in about] == list(SETTINGS)
+    assert SETTINGS.keys() == VALUES.keys()
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+@pytest.mark.parametrize("place", [".odavl/config.toml", "pyproject.toml", "home"])
+def test_a_project_sets_what_it_may(root: Path, home: Path, key: str, place: str) -> None:
+    line = f"{key} = {json.dumps(VALUES[key])}\n"
+    home.mkdir()
+    path = home / "config.toml" if place == "home" else root / place
+    path.write_text(f"[tool.odavl]\n{line}" if place == "pyproject.toml" else line)
+    if place != "home" and SETTINGS[key].in_project == "no":
+        with pytest.raises(UsageError, match=f"{key} does not belong in a project's file") as told:
+            load(root, home)
+        assert str(VALUES[key]) not in told.value.detail + told.value.hint
+        return
+    found = load(root, home)
+    value = getattr(found, key)
+    assert value == (tuple(VALUES[key]) if isinstance(value, tuple) else VALUES[key])
+    assert found.places == {key: "home" if place == "home" else "project"}
+    assert found.own_cloud_api == (VALUES[key] if (key, place) == ("cloud_api", "home") else None)
+
+
+def test_documents_say_of_each_setting_whether_a_project_may_set_it() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([a-z ]+?) \|", text, re.MULTILINE))
+    assert rows == {key: each.in_project for key, each in SETTINGS.items()}
+
+
+def test_what_travels_between_machines_is_what_a_project_may_set() -> None:
+    assert {SETTINGS[key].in_project for key in TRAVELLING} == {"yes"}
+
+
+@pytest.mark.parametrize("name", [".odavl/config.toml", "pyproject.toml", ".odavl/project.json"])
+@pytest.mark.parametrize("kind", ["fifo", "folder", "endless", "large"])
+def test_no_file_of_a_project_is_waited_for_or_read_without_end(
+    root: Path, home: Path, name: str, kind: str
+) -> None:
+    path = root / name
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(b"#" * (LARGEST + 1))
+    read = read_link if name.endswith(".json") else lambda root: load(root, home)
+    with pytest.raises(UsageError, match=re.escape(path.name)):
+        read(root)
+
+
+def test_links_out_of_the_project_are_not_followed(root: Path, home: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text('fail_on = "high"\n')
+    (root / ".odavl" / "config.toml").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="is a link"):
         load(root, home)
-    assert "odavl_live_x" not in caught.value.detail
+    (root / ".odavl" / "config.toml").unlink()
+    (root / ".odavl").rename(tmp_path / "moved")
+    (root / ".odavl").symlink_to(tmp_path / "moved")
+    for act in (lambda: load(root, home), lambda: write_link(root, LINK)):
+        with pytest.raises(UsageError, match="is not a folder"):
+            act()
+    assert list((tmp_path / "moved").iterdir()) == []
 
 
 def test_two_places_for_one_project_are_refused(root: Path, home: Path) -> None:
@@ -118,6 +214,8 @@ def test_the_key_is_not_shown(root: Path, home: Path) -> None:
         ("http://localhost:8000/api/v1/", "http://localhost:8000"),
         ("http://[::1]:8000", "http://[::1]:8000"),
         ("https://example.com/odavl/", "https://example.com/odavl"),
+        ("https://hub.example.com./", "https://hub.example.com"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
     ],
 )
 def test_equal_hubs_compare_equal(written: str, meant: str) -> None:

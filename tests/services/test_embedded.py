@@ -13,9 +13,13 @@ import psutil
 import psycopg2
 import pytest
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedServiceError
-from odavl_hub.embedded.launcher import Account
-from odavl_hub.embedded.sockets import LONGEST_SOCKET_PATH, remove_socket_folder, socket_folder
+from odavl_hub.embedded import EmbeddedPostgres, EmbeddedServiceError, launcher
+from odavl_hub.embedded.sockets import (
+    LONGEST_SOCKET_PATH,
+    client_address,
+    forget_client_address,
+    make_private_folder,
+)
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def running(service: EmbeddedPostgres) -> Iterator[psutil.Process]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
-    folder.mkdir(mode=0o711)
+    folder.mkdir(mode=0o700)
     return folder
 
 
@@ -151,27 +155,51 @@ def test_a_server_dies_with_its_parent(data):
     assert gone == [server]
 
 
-def test_a_deep_folder_gets_a_short_socket(tmp_path):
-    account = Account("same", os.geteuid(), os.getegid())
+def test_a_deep_folder_is_named_by_a_short_link(tmp_path):
     deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
 
-    folder = socket_folder(deep, "postgres", account)
+    address = client_address(deep)
 
-    assert len(os.fsencode(folder / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert socket_folder(deep, "postgres", account) == folder
-    remove_socket_folder(deep, "postgres")
-    assert not folder.exists()
+    assert len(os.fsencode(address / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH
+    assert address.resolve() == deep
+    assert address.parent.stat().st_mode & 0o777 == 0o700
+    assert client_address(deep) == address
+    forget_client_address(deep)
+    assert not address.parent.exists()
 
 
-def test_a_socket_folder_that_is_a_link_is_refused():
-    account = Account("same", os.geteuid(), os.getegid())
-    # pytest's own folder may be too deep for a socket inside it.
+def test_a_link_that_leads_elsewhere_is_set_right(tmp_path):
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    address = client_address(deep)
+    address.unlink()
+    address.symlink_to(tmp_path)
+
+    assert client_address(deep).resolve() == deep
+    forget_client_address(deep)
+
+
+def test_where_somebody_else_was_first_another_folder_takes_the_link(tmp_path, monkeypatch):
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
     with tempfile.TemporaryDirectory(prefix="odavl-") as name:
-        folder = Path(name)
-        (folder / "run").mkdir()
-        (folder / "elsewhere").mkdir()
-        (folder / "run" / "postgres").symlink_to(folder / "elsewhere")
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        planted = client_address(deep).parent
+        forget_client_address(deep)
+        planted.symlink_to(tmp_path)
 
-        with pytest.raises(EmbeddedServiceError, match="belongs to somebody else"):
-            socket_folder(folder, "postgres", account)
+        address = client_address(deep)
+
+        assert address.resolve() == deep
+        assert address.parent != planted
+        forget_client_address(deep)
+        assert planted.is_symlink()
+
+
+def test_a_socket_folder_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(EmbeddedServiceError, match="belongs to somebody else"):
+        make_private_folder(tmp_path / "run", launcher.own_account())

@@ -73,17 +73,43 @@ def test_the_undertaker_killed_along_with_the_supervisor_changes_nothing(start_h
     assert alive == []
 
 
-@pytest.mark.parametrize("victim", ["redis-server", "postgres"])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_shell_made_it_ignore_ends_it_all_the_same(start_hub, ending):
+    background = ("sh", "-c", 'trap "" INT; exec nohup "$@"', "sh")
+    hub = start_hub("hub", before=background)
+    hub.wait_until_serving()
+    everyone = hub.tree()
+
+    hub.send(signal.SIGHUP)  # the terminal goes; nohup is a wish to stay
+    assert health(hub)["status"] == "ok"
+    hub.send(ending)
+
+    _, alive = psutil.wait_procs(everyone, timeout=60)
+    assert alive == []
+
+
+@pytest.mark.parametrize("victim", ["redis", "postgres"])
 def test_a_server_that_dies_is_started_again(start_hub, victim):
     hub = start_hub()
     hub.wait_until_serving()
-    server = hub.child(f"bin/{victim}")
+    server = server_of(hub, victim)
 
     server.kill()
 
-    psutil.wait_procs([server], timeout=10)
+    psutil.wait_procs([server], timeout=60)
     wait_until_healthy(hub)
-    assert hub.child(f"bin/{victim}").pid != server.pid
+    assert server_of(hub, victim).pid != server.pid
+
+
+def server_of(hub: HubProcess, service: str) -> psutil.Process:
+    """The embedded PostgreSQL or Redis: our own children that are no forks of ours."""
+    names = {"redis": ("redis-server", "valkey-server"), "postgres": ("postgres",)}[service]
+    (found,) = [
+        child
+        for child in psutil.Process(hub.process.pid).children()
+        if any(name in " ".join(child.cmdline()[:1]) for name in names)
+    ]
+    return found
 
 
 def test_what_dies_at_its_start_waits_longer_each_time():

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Project
+from jobs import retention
 from odavl.wire.encoding import gunzip, sha256_hex
 from storage.discarding import hold
 from storage.models import StoredObject
@@ -60,8 +61,10 @@ def test_a_transfer_that_nobody_uses_ends_and_its_chunks_go(api: Api) -> None:
     assert not TransferChunk.across_organizations.exists()
     answer = api.send("GET", f"/upload/insight/{told['uploadId']}")
     assert (answer.status_code, answer.json()["code"]) == (410, "transfer_expired")
-    age(timedelta(days=8))
-    clean_up()
+    retention.apply()
+    assert Transfer.across_organizations.count() == 1
+    age(timedelta(days=31))
+    retention.apply()
     assert not Transfer.across_organizations.exists()
 
 

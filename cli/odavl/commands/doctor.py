@@ -128,7 +128,9 @@ def _hub(session: Session) -> list[Check]:
     if session.known_address is None and session.settings.api_key is None:
         fix = "odavl login --token - --hub URL (without a hub, analysis works on this machine)"
         return [Check(name="hub", status="warning", detail="no hub is known", fix=fix)]
-    if session.token is None:
+    if session.access.refusal is not None:
+        raise session.access.refusal
+    if session.access.token is None:
         detail = f"nobody is signed in to {session.address}"
         return [Check(name="hub", status="warning", detail=detail, fix="odavl login --token -")]
     try:

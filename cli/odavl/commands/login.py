@@ -30,6 +30,7 @@ def login(session: Session, token: str | None) -> None:
     from odavl.hub import account
     from odavl.hub.transport import HubClient
 
+    session.check_that_a_key_may_be_typed()
     secret = checked_token(token)
     with HubClient(session.address, token=secret, timeout=session.settings.timeout) as client:
         who = account.whoami(client)

@@ -22,7 +22,7 @@ def send_what_waits(session: Session) -> None:
     from odavl.hub.draining import drain, drain_in_background
 
     try:
-        token = session.token
+        token = session.access.token
         if token is None:
             return
         drained = drain(session.home, session.address, token, new_rights=session.has_new_rights)

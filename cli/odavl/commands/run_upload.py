@@ -18,7 +18,7 @@ from odavl.hub.run_files import (
     named_file,
     run_ids,
 )
-from odavl.project.root import PROJECT_FOLDER
+from odavl.project.own_files import PROJECT_FOLDER, project_folder
 from odavl.wire.errors import UsageError
 
 RESULTS = {
@@ -64,7 +64,7 @@ def chosen_files(root: Path, product: RunProduct, asked: Asked) -> list[RunFile]
         return [_named(product, path, asked) for path in asked.files]
     if asked.upload_type:
         raise UsageError("--type says what FILE is, and none is named.")
-    folder = root / PROJECT_FOLDER
+    folder = project_folder(root)
     if asked.every:
         found = files_of_all_runs(folder, product)
     else:

@@ -16,14 +16,12 @@ from odavl.commands.terminal import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from odavl.commands.access import Access
     from odavl.hub.credentials import Credentials
     from odavl.hub.retry import RetryPolicy
     from odavl.hub.transport import HubClient
     from odavl.hub.uploader import Destination
     from odavl.project.config import Settings
-
-DEFAULT_ADDRESS = "http://localhost:8000"
-"""Where ``make run`` serves."""
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -94,26 +92,34 @@ class Session:
     @cached_property
     def address(self) -> str:
         """The hub's address: configured, else the one last signed in to, else the local one."""
+        from odavl.commands.access import DEFAULT_ADDRESS
+
         return self.known_address or DEFAULT_ADDRESS
 
     @cached_property
     def known_address(self) -> str | None:
         """As :attr:`address`, None where nothing names a hub."""
-        return self.settings.cloud_api or self.credentials.load().current
+        from odavl.commands.access import known_address
+
+        return known_address(self.settings, self.credentials)
 
     @cached_property
-    def token(self) -> str | None:
-        """The key from flags or environment, else the one kept for this hub and no other."""
-        return self.settings.api_key or self.credentials.token(self.address)
+    def access(self) -> Access:
+        """The key that goes to :attr:`address`; what was decided against is told, once."""
+        from odavl.commands.access import access
 
-    @cached_property
-    def organization_id(self) -> str | None:
-        if self.settings.organization_id:
-            return self.settings.organization_id
-        if self.settings.api_key:
-            return None  # that key may belong to another organization than the sign-in
-        found = self.credentials.load().hubs.get(self.address)
-        return found.organization_id if found else None
+        found = access(self.settings, self.credentials)
+        if found.withheld:
+            self.warn(found.withheld)
+        return found
+
+    def check_that_a_key_may_be_typed(self) -> None:
+        """Raises :class:`NotAuthenticated` for a new key where only a project names the hub."""
+        from odavl.commands.access import is_only_the_projects, not_signed_in
+
+        is_foreign = is_only_the_projects(self.settings, self.credentials)
+        if is_foreign and self.address not in self.credentials.load().hubs:
+            raise not_signed_in(self.settings, self.address)
 
     def client(self, *, policy: RetryPolicy | None = None, alone: bool = False) -> HubClient:
         """A client that speaks for the person. Raises :class:`NotAuthenticated` without a key.
@@ -123,14 +129,16 @@ class Session:
         from odavl.hub.transport import HubClient
         from odavl.wire.errors import NotAuthenticated
 
-        if self.token is None:
+        if self.access.refusal is not None:
+            raise self.access.refusal
+        if self.access.token is None:
             raise NotAuthenticated(
                 f"Nobody is signed in to {self.address}.", hint="Run: odavl login --token -"
             )
         client = HubClient(
             self.address,
-            token=self.token,
-            organization_id=self.organization_id,
+            token=self.access.token,
+            organization_id=self.access.organization_id,
             policy=policy,
             timeout=self.settings.timeout,
         )
@@ -138,13 +146,15 @@ class Session:
         return client
 
     def destination(self) -> Destination:
-        """Where uploads go."""
+        """Where uploads go. Raises :class:`NotAuthenticated` where nothing may go."""
         from odavl.hub.uploader import Destination
 
+        if self.access.refusal is not None:
+            raise self.access.refusal
         return Destination(
             address=self.address,
-            token=self.token,
-            organization_id=self.organization_id,
+            token=self.access.token,
+            organization_id=self.access.organization_id,
             home=self.home,
             timeout=self.settings.timeout,
         )

@@ -10,7 +10,9 @@ from odavl.wire.errors import InternalError, NotAuthenticated
 
 
 def no_hub(session: Session) -> NotAuthenticated | None:
-    """The error where nothing names a hub: then nothing can be queued for one either."""
+    """The error where nothing can be sent, nor queued: no hub, or one that only a project names."""
+    if session.access.refusal is not None:
+        return session.access.refusal
     if session.known_address is not None or session.settings.api_key is not None:
         return None
     return NotAuthenticated(

@@ -52,11 +52,17 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     text = text.strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_RETRY_AFTER)
+    moment = date_of(text)
+    if moment is None:
+        return None
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+
+
+def date_of(text: str | None) -> datetime | None:
+    """A date as HTTP writes it (RFC 9110, section 5.6.7); None for what is none."""
     try:
-        moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - now).total_seconds()
+        moment = parsedate_to_datetime(text or "")
+        # Astronomical years cannot be told in another zone.
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

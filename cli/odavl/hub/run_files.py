@@ -48,7 +48,7 @@ class RunFile:
 def run_ids(folder: Path, product: RunProduct) -> list[str]:
     """The runs whose results lie under ``folder`` (``.odavl``), the newest last."""
     pattern = _LEDGERS if product == "autopilot" else _TESTS
-    found = sorted(_own(folder, folder.glob(pattern)), key=_age)
+    found = sorted(own_files(folder, folder.glob(pattern)), key=_age)
     return [path.stem.partition("-")[2] for path in found]
 
 
@@ -83,26 +83,26 @@ def named_file(product: RunProduct, path: Path, *, run_id: str | None = None) ->
 
 
 def _of_ledger(folder: Path, run_id: str) -> Iterator[RunFile]:
-    for path in _own(folder, [folder / "ledger" / f"run-{run_id}.json"]):
+    for path in own_files(folder, [folder / "ledger" / f"run-{run_id}.json"]):
         yield RunFile(path=path, type="ledger", run_id=run_id, silent=False)
     for name, upload_type in _BESIDE_A_LEDGER.items():
-        for path in _own(folder, [folder / name]):
+        for path in own_files(folder, [folder / name]):
             yield RunFile(path=path, type=upload_type, run_id=run_id, silent=True)
 
 
 def _of_test(folder: Path, run_id: str) -> Iterator[RunFile]:
     own = folder / "guardian"
-    for path in _own(folder, [own / f"test-{run_id}.json"]):
+    for path in own_files(folder, [own / f"test-{run_id}.json"]):
         yield RunFile(path=path, type="test-results", run_id=run_id, silent=False)
     pictures = (own / "screenshots" / run_id).glob("*")
-    for path in sorted(_own(folder, (path for path in pictures if _is_picture(path)))):
+    for path in sorted(own_files(folder, (path for path in pictures if _is_picture(path)))):
         yield RunFile(path=path, type="screenshot", run_id=run_id, silent=True)
     for name, upload_type in _BESIDE_A_TEST.items():
-        for path in _own(folder, [own / f"{name}-{run_id}.json"]):
+        for path in own_files(folder, [own / f"{name}-{run_id}.json"]):
             yield RunFile(path=path, type=upload_type, run_id=run_id, silent=True)
 
 
-def _own(folder: Path, paths: Iterator[Path] | list[Path]) -> Iterator[Path]:
+def own_files(folder: Path, paths: Iterator[Path] | list[Path]) -> Iterator[Path]:
     """Those that are files inside of ``folder``: a link in a foreign project leads nowhere else."""
     root = folder.resolve()
     for path in paths:

@@ -13,17 +13,20 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import IO, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 import msgspec
 
 from odavl import __version__
+from odavl.hub.bodies import LARGEST, OFFERED, bounded_body
 from odavl.hub.patience import transport_for, within
-from odavl.hub.retry import RetryPolicy, parse_retry_after
+from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
 from odavl.wire import limits
 from odavl.wire.errors import (
     HubUnreachable,
@@ -37,12 +40,12 @@ from odavl.wire.errors import (
     ServerFault,
     ServiceUnavailable,
     StorageFull,
+    UsageError,
     WrongScope,
 )
 from odavl.wire.problem import CONTENT_TYPE, class_for_status, decode_problem, rebuild_error
 
 API_PREFIX = "/api/v1"
-LARGEST_ANSWER = 64 * limits.MEBIBYTE
 STEP_SECONDS = 30.0
 """A single step, such as waiting for the next bytes, may take as long unless told otherwise."""
 
@@ -56,6 +59,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PROXY_FAULTS = frozenset({408, 429, 500, 502, 503, 504})
 _JSON_TYPES = frozenset({"application/json", CONTENT_TYPE})
+_PORTS = {"http": 80, "https": 443}
 _LAST_REDIRECT = 3
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 T = TypeVar("T")
@@ -94,6 +98,8 @@ class Call:
     """Told the bytes of the body that went out so far."""
     wants: str = ""
     """A content type that the answer may have beside JSON."""
+    largest: int = LARGEST
+    """Bytes that the answer's body may have."""
 
     @property
     def repeatable(self) -> bool:
@@ -126,6 +132,8 @@ class HubClient:
         self._token = token
         self._sleep = sleep
         self._origin = _origin(address)
+        if self._origin is None:
+            raise UsageError(f"{address} is not the address of a hub.")
         self._longest = _STEPS * timeout
         # Loading the certificates takes longer than many a call; plain HTTP needs none.
         context = (
@@ -136,10 +144,16 @@ class HubClient:
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             follow_redirects=False,  # followed here, where the origin is looked at
-            headers={"User-Agent": f"odavl/{__version__}", "Accept": "application/json"},
+            headers={
+                "User-Agent": f"odavl/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": OFFERED,
+            },
             verify=context,
             transport=transport_for(address, context),
         )
+        # The key is all that a request carries; no answer makes the next one carry more.
+        self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def __enter__(self) -> Self:
         return self
@@ -195,11 +209,9 @@ class HubClient:
     def url_of(self, path: str) -> str:
         """The whole address of ``path``: one below the API, one from the root, or a whole one.
 
-        Raises :class:`NotTheHub` for a whole address of another origin.
+        It may be a hub's word: only :meth:`_exchange`, which sends, says whether it is ours.
         """
         if path.startswith(("http://", "https://")):
-            if _origin(path) != self._origin:
-                raise NotTheHub("The hub named an address of another origin.")
             return path
         if path.startswith("/api/"):
             return self.address + path
@@ -216,11 +228,13 @@ class HubClient:
         raise NotTheHub("The hub redirects in a circle.", request_id=request_id)
 
     def _redirected(self, call: Call, url: str, answer: Answer) -> str:
-        target = urljoin(url, answer.headers.get("location", ""))
+        try:
+            target = urljoin(url, answer.headers.get("location", ""))
+        except ValueError as error:
+            raise NotTheHub(f"{self.address} redirects to what is no address.") from error
         if _origin(target) != self._origin:
             raise NotTheHub(
-                f"{self.address} redirects to another address ({_origin(target)}); "
-                "nothing was sent there.",
+                f"{self.address} redirects to another address ({target}); nothing was sent there.",
                 hint="If that is your hub, set ODAVL_CLOUD_API to it.",
             )
         if call.method != "GET" and answer.status not in {307, 308}:
@@ -228,7 +242,14 @@ class HubClient:
         return target
 
     def _exchange(self, call: Call, url: str, request_id: str) -> Answer:
-        headers = {"X-Request-Id": request_id}
+        """One request and its answer: the one place where a key goes out, and only to its hub."""
+        if _origin(url) != self._origin:
+            raise NotTheHub("The hub named an address of another origin; nothing was sent there.")
+        # The time lets the hub put right what a clock that is wrong says elsewhere.
+        headers = {
+            "X-Request-Id": request_id,
+            "Date": format_datetime(datetime.now(UTC), usegmt=True),
+        }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if self.organization_id:
@@ -255,7 +276,7 @@ class HubClient:
                 return Answer(
                     status=response.status_code,
                     headers=dict(response.headers),
-                    body=_bounded_body(response),
+                    body=bounded_body(response, call.largest),
                 )
         except httpx.TransportError as error:
             raise HubUnreachable(
@@ -263,8 +284,6 @@ class HubClient:
                 hint="Check that it runs and that the address is right (odavl doctor).",
                 request_id=request_id,
             ) from error
-        except httpx.DecodingError as error:
-            raise NotTheHub("The answer cannot be decoded.", request_id=request_id) from error
 
 
 def was_cut(error: OdavlError) -> bool:
@@ -288,7 +307,9 @@ def _judged(answer: Answer, request_id: str, wants: str = "") -> Answer:
             hint="A captive portal or a proxy may stand between; check the address.",
             request_id=request_id,
         )
-    wait = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
+    # A date is meant by the clock of who wrote it, which may not be ours.
+    now = date_of(answer.headers.get("date")) or datetime.now(UTC)
+    wait = parse_retry_after(answer.headers.get("retry-after"), now)
     problem = decode_problem(answer.body) if kind in _JSON_TYPES else None
     if problem is not None:
         error = rebuild_error(problem, retry_after=wait)
@@ -329,17 +350,6 @@ def _foreign_error(status: int, wait: float | None, request_id: str) -> OdavlErr
     )
 
 
-def _bounded_body(response: httpx.Response) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    for piece in response.iter_bytes():
-        size += len(piece)
-        if size > LARGEST_ANSWER:
-            raise NotTheHub("The answer is larger than any a hub gives.")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
 def _pieces(file: IO[bytes], on_sent: Callable[[int], None] | None) -> Iterator[bytes]:
     file.seek(0)
     sent = 0
@@ -350,13 +360,18 @@ def _pieces(file: IO[bytes], on_sent: Callable[[int], None] | None) -> Iterator[
             on_sent(sent)
 
 
-def _origin(address: str) -> str:
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port, read by what sends: two readers of one address may disagree.
+
+    None for what is no address, and for one that carries credentials of its own.
+    """
     try:
-        parts = urlsplit(address)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        return None
+    if url.scheme not in _PORTS or not url.host or url.userinfo:
+        return None
+    return url.scheme, url.host, url.port or _PORTS[url.scheme]
 
 
 def _reason(error: httpx.TransportError) -> str:

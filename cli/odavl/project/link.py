@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from odavl.project.root import PROJECT_FOLDER
+from odavl.project.own_files import project_folder, read_small
 from odavl.wire.errors import LocalStorageFailed, UsageError
 
 FILE_NAME = "project.json"
@@ -26,13 +26,14 @@ class ProjectLink:
 
 def read_link(root: Path) -> ProjectLink | None:
     """The link in ``root``, or None. Raises :class:`UsageError` for a file that is not one."""
-    path = root / PROJECT_FOLDER / FILE_NAME
-    try:
-        document = json.loads(path.read_bytes())
-        known = {key: document[key] for key in ProjectLink.__dataclass_fields__}
-    except (FileNotFoundError, NotADirectoryError):
+    path = project_folder(root) / FILE_NAME
+    content = read_small(path, follow=False)
+    if content is None:
         return None
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+    try:
+        document = json.loads(content)
+        known = {key: document[key] for key in ProjectLink.__dataclass_fields__}
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise UsageError(f"{path} cannot be used: {error}.", hint="Run: odavl link") from error
     if not all(isinstance(value, str) for value in known.values()):
         raise UsageError(f"{path} holds something else than texts.", hint="Run: odavl link")
@@ -41,10 +42,9 @@ def read_link(root: Path) -> ProjectLink | None:
 
 def write_link(root: Path, link: ProjectLink) -> Path:
     """Replace the link in ``root`` at once, and give its path."""
-    folder = root / PROJECT_FOLDER
+    folder = project_folder(root, make=True)
     path = folder / FILE_NAME
     try:
-        folder.mkdir(exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".project-")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(link), file, indent=2)
@@ -57,7 +57,7 @@ def write_link(root: Path, link: ProjectLink) -> Path:
 
 def remove_link(root: Path) -> bool:
     """Whether there was a link to remove."""
-    path = root / PROJECT_FOLDER / FILE_NAME
+    path = project_folder(root) / FILE_NAME
     try:
         path.unlink()
     except FileNotFoundError:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from odavl.wire.errors import LocalStorageFailed
+from odavl.project.own_files import PROJECT_FOLDER, read_small, trusted_owners
+from odavl.wire.errors import LocalStorageFailed, UsageError
 
-PROJECT_FOLDER = ".odavl"
+__all__ = ["PROJECT_FOLDER", "home_folder", "project_root"]
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -32,26 +33,43 @@ def project_root(start: Path, home: Path) -> Path:
     """The nearest folder at or above ``start`` that holds ``.odavl``, a Git repository or settings.
 
     ``start`` itself (or its folder, for a file) where no such folder is found. The ``.odavl`` in a
-    person's home is no project.
+    person's home is no project, and neither is what somebody else laid down in a folder above, as
+    anybody may below ``/tmp``: its settings would hold for us, and our results would lie there.
     """
     resolved = start.resolve()
     folder = resolved if resolved.is_dir() else resolved.parent
+    try:
+        owners = trusted_owners(folder)
+    except OSError:
+        return folder
     for candidate in (folder, *folder.parents):
-        if _is_root(candidate, home):
+        if _is_root(candidate, home, owners):
             return candidate
     return folder
 
 
-def _is_root(folder: Path, home: Path) -> bool:
-    marker = folder / PROJECT_FOLDER
-    if marker.is_dir() and marker.resolve() != home.resolve():
+def _is_root(folder: Path, home: Path, owners: frozenset[int]) -> bool:
+    own = folder / PROJECT_FOLDER
+    is_one = _belongs_to(own, owners) and (own.is_symlink() or own.is_dir())
+    if is_one and own.resolve() != home.resolve():
         return True
-    return (folder / ".git").exists() or _has_settings(folder / "pyproject.toml")
+    if _belongs_to(folder / ".git", owners):
+        return True
+    pyproject = folder / "pyproject.toml"
+    return _belongs_to(pyproject, owners) and _has_settings(pyproject)
+
+
+def _belongs_to(path: Path, owners: frozenset[int]) -> bool:
+    """Whether there is such an entry, made by one of ``owners``."""
+    try:
+        return path.lstat().st_uid in owners
+    except OSError:
+        return False
 
 
 def _has_settings(pyproject: Path) -> bool:
     # A cheap look before anything parses it: every folder upwards is asked.
     try:
-        return b"[tool.odavl" in pyproject.read_bytes()
-    except OSError:
+        return b"[tool.odavl" in (read_small(pyproject) or b"")
+    except UsageError:
         return False

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from odavl.wire import limits
+from odavl.wire.moments import Moment
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
@@ -42,6 +43,13 @@ class Diagnostic(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Tru
     suppressed: bool = False
 
 
+class UnreadFile(msgspec.Struct, kw_only=True, rename="camel"):
+    """A file that a detector should have looked at and did not; a folder's path ends in ``/``."""
+
+    path: str
+    reason: str = ""
+
+
 class DetectorReport(msgspec.Struct, kw_only=True, rename="camel"):
     """What became of one detector. Only one that ``ran`` speaks for its findings."""
 
@@ -52,6 +60,10 @@ class DetectorReport(msgspec.Struct, kw_only=True, rename="camel"):
     duration_ms: int = 0
     detail: str = ""
     """Why it failed, or the command that installs it."""
+    unread_files: list[UnreadFile] = msgspec.field(default_factory=list)
+    """What it could not look at, though it ran: at most ``MAX_UNREAD_FILES``, the first by path."""
+    unread_count: int = 0
+    """How many these are in all."""
 
 
 class Scope(msgspec.Struct, kw_only=True, rename="camel"):
@@ -89,6 +101,8 @@ class AnalysisResults(msgspec.Struct, kw_only=True, rename="camel"):
     """None in the short form: the detectors that have findings, over the whole project."""
     git: GitState = msgspec.field(default_factory=GitState)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
+    analysed_at: Moment | None = None
+    """When the analysis began to read the files; None where nobody knows."""
 
     @property
     def finding_count(self) -> int:

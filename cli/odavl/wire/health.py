@@ -26,6 +26,8 @@ class Health(msgspec.Struct, kw_only=True, rename="camel"):
     migrations: Check
     redis: Check
     storage: Check
+    jobs: Check
+    """Down while some wait for what is away."""
 
 
 class Readiness(msgspec.Struct, kw_only=True, rename="camel"):

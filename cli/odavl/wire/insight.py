@@ -34,6 +34,8 @@ class RunCounts(msgspec.Struct, kw_only=True):
     suppressed: int
     trimmed: int
     """Findings whose texts were longer than the hub keeps."""
+    superseded: int
+    """Findings of a late run that were left out, as later analyses have looked there."""
 
 
 class RunGit(msgspec.Struct, kw_only=True):
@@ -59,6 +61,10 @@ class RunSummary(msgspec.Struct, kw_only=True, rename="camel"):
     url: str
     created_at: Time
     finished_at: Time | None
+    analysed_at: Time | None
+    """When the analysis was made; null until it is known, and for runs of old hubs."""
+    late: bool
+    """Whether a later analysis had arrived before: then this run speaks only for the rest."""
     git: RunGit
     counts: RunCounts
     by_severity: SeverityCounts

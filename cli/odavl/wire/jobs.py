@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from odavl.wire.account import Id, Time
 from odavl.wire.problem import Problem
@@ -13,6 +13,7 @@ from odavl.wire.problem import Problem
 JobState = Literal["waiting", "active", "completed", "failed", "delayed", "paused", "cancelled"]
 JobQueue = Literal["interactive", "default", "bulk"]
 JobPriority = Literal["low", "normal", "high", "critical"]
+JobAwaited = Literal["store", "room", "database", "turn"]
 JobAction = Literal["retry", "cancel", "pause", "resume"]
 
 STATES: tuple[JobState, ...] = (
@@ -46,6 +47,9 @@ class JobSummary(msgspec.Struct, kw_only=True, rename="camel"):
     url: str | None = None
     problem: Problem | None = None
     """Why the last attempt failed."""
+    waiting_for: JobAwaited | UnsetType = UNSET
+    """What it waits for since :attr:`waiting_since`, through no fault of its own."""
+    waiting_since: Time | UnsetType = UNSET
 
 
 class JobStatistics(msgspec.Struct, kw_only=True, rename="camel"):

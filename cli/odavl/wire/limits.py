@@ -35,6 +35,8 @@ MAX_LINE_NUMBER = 2**31 - 1
 MAX_PATH_LENGTH = 1024
 MAX_RULE_LENGTH = 200
 MAX_DETECTOR_LENGTH = 80
+MAX_UNREAD_FILES = 200
+"""Files that one detector could not look at, by name; of more, the number is told."""
 MAX_MESSAGE_LENGTH = 4_000
 MAX_SNIPPET_LENGTH = 4_000
 MAX_FIX_LENGTH = 8_000

@@ -184,6 +184,8 @@ class Invocation(_Part):
     """§3.20."""
 
     execution_successful: bool = True
+    start_time_utc: str | None = None
+    end_time_utc: str | None = None
 
 
 class VersionControlDetails(_Part):

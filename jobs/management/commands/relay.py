@@ -1,4 +1,4 @@
-"""``manage.py relay``: sends lost messages, wakes delayed jobs, runs periodic tasks."""
+"""``manage.py relay``: sends lost messages, wakes delayed jobs, makes periodic ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
 
+from accounts.connections import ProcessKind, serve_as
 from jobs import relay
 
 logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Sends lost messages, wakes delayed jobs and runs periodic tasks; may run twice."
+    help = "Sends lost messages, wakes delayed jobs, makes periodic ones; may run twice."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        serve_as(ProcessKind.RELAY)
         stopped = threading.Event()
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
@@ -32,4 +34,5 @@ class Command(BaseCommand):
                 relay.relay_once()
             except (DatabaseError, InterfaceError):
                 logger.warning("the database is away; the relay waits for it", exc_info=True)
+                relay.database.note_absence()
                 connection.close()

@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from odavl_hub.embedded.postgres import DATABASE, ROLE
+from odavl_hub.embedded.sockets import client_address
 from tests.client.fixtures import command_environment
 from tests.hub_process import REPOSITORY, HubProcess
 
@@ -207,8 +208,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 def _environment_of(data: Path) -> dict[str, str]:
     """What the hub's own processes know and a command beside them must be told."""
-    # The fifth line of the server's lock file names the folder of its socket.
-    sockets = (data / "postgres" / "cluster" / "postmaster.pid").read_text().split("\n")[4]
+    sockets = str(client_address(data / "postgres" / "run"))
     return {
         "ODAVL_DATA": str(data),
         "DATABASE_URL": f"postgresql://{ROLE}@{quote(sockets, safe='')}/{DATABASE}",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from odavl.wire.analysis import AnalysisResults
 
 
+def _note_timeout(ctx: click.Context, _param: click.Parameter, seconds: int | None) -> None:
+    ctx.ensure_object(Session).flags["detector_timeout"] = seconds
+
+
 @click.command()
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
 @click.option("--detectors", metavar="A,B", help="Only these; odavl insight detectors lists them.")
@@ -26,6 +30,14 @@ if TYPE_CHECKING:
     flag_value="HEAD",
     metavar="[=REF]",
     help="Only the files that differ from the last commit, or from where REF was left.",
+)
+@click.option(
+    "--timeout",
+    type=int,
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_note_timeout,
+    help="What each detector may take (600); one that takes longer has failed.",
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="As in a .gitignore; repeatable.")
 @outcome_options
@@ -101,4 +113,5 @@ def _run(session: Session, files: list[str] | None) -> AnalysisResults:
             files=files,
             exclude=settings.exclude,
             on_progress=show,
+            timeout=settings.detector_timeout,
         )

@@ -15,8 +15,10 @@ from odavl.commands.insight import text_output
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
+from odavl.hub.run_files import own_files
 from odavl.hub.uploader import UploadResult, upload
 from odavl.project.git import git_facts
+from odavl.project.own_files import project_folder
 from odavl.wire.analysis import (
     SEVERITIES,
     AnalysisResults,
@@ -29,8 +31,7 @@ from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import InternalError, LocalStorageFailed
 
 FINDINGS = 1
-EXPORT = Path(".odavl") / "problems-panel-export.json"
-SIGNATURES = Path(".odavl") / "error-signatures.json"
+SIGNATURES = "error-signatures.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ def conclude(session: Session, results: AnalysisResults, asked: Outcome) -> int:
         commit=results.git.commit or git.commit,
     )
     results.tool.version = results.tool.version or __version__
+    project_folder(session.root, make=True)
     export = write_export(session.root, results)
     _print(session, results, asked)
     sent = _uploaded(session, results, asked, export) if session.settings.auto_upload else None
@@ -106,6 +108,9 @@ def _uploaded(
     if (error := no_hub(session)) is not None:
         return UploadResult(state="held", error=error)
     metadata = _metadata(session, results)
+    if session.settings.places.get("auto_upload") == "project":
+        asks = session.settings.sources["auto_upload"]
+        session.say(f"Uploading to {session.address}, as {asks} asks (not wanted: --no-upload).")
     with ProgressLine(shown=session.talks) as line:
         sent = upload(
             session.destination(),
@@ -118,8 +123,8 @@ def _uploaded(
             wait=asked.wait,
             on_progress=line.tell,
         )
-    signatures = session.root / SIGNATURES
-    if signatures.is_file():
+    folder = project_folder(session.root)
+    for signatures in own_files(folder, [folder / SIGNATURES]):
         upload(
             session.destination(),
             "insight",
@@ -174,6 +179,8 @@ def _detector_document(report: DetectorReport) -> dict[str, Any]:
     """Every field, those at their default as well: the wire leaves them out."""
     values: dict[str, Any] = msgspec.structs.asdict(report)
     values["durationMs"] = values.pop("duration_ms")
+    values["unreadFiles"] = msgspec.to_builtins(values.pop("unread_files"))
+    values["unreadCount"] = values.pop("unread_count")
     return values
 
 

@@ -12,6 +12,9 @@ from odavl.wire.analysis import SEVERITIES, AnalysisResults, DetectorReport, Dia
 MOST_SHOWN = 25
 """Findings of one severity that are shown without ``-v``."""
 
+MOST_UNREAD_SHOWN = 10
+"""Files that were not checked, as above."""
+
 LONGEST_MESSAGE = 160
 _COLORS: dict[Severity, str] = {
     "critical": "red",
@@ -43,6 +46,7 @@ def report(results: AnalysisResults, *, everything: bool, colored: bool) -> str:
     for severity in SEVERITIES:
         lines += _severity_lines(results, severity, everything=everything)
     lines += _detector_lines(results)
+    lines += _unread_lines(results, everything=everything)
     lines += ["", summary(results)]
     text = "\n".join(lines).lstrip("\n")
     return text if colored else click.unstyle(text)
@@ -116,6 +120,27 @@ def _detector_lines(results: AnalysisResults) -> Iterator[str]:
     yield ""
     for each in sorted(found, key=lambda each: (each.status != "ran", each.name)):
         yield _detector_line(each)
+
+
+def _unread_lines(results: AnalysisResults, *, everything: bool) -> Iterator[str]:
+    """Files that a detector should have looked at and did not, with those whose it is."""
+    by_file: dict[tuple[str, str], list[str]] = {}
+    for each in reports(results):
+        for unread in each.unread_files:
+            by_file.setdefault((unread.path, unread.reason), []).append(each.name)
+    if not by_file:
+        return
+    yield ""
+    yield click.style("NOT CHECKED", fg="yellow", bold=True)
+    shown = len(by_file) if everything else MOST_UNREAD_SHOWN
+    for (path, reason), names in sorted(by_file.items())[:shown]:
+        told = " ".join(reason.split())[:LONGEST_MESSAGE]
+        yield f"  {printable(path)}: {printable(told)} ({printable(', '.join(names))})"
+    if len(by_file) > shown:
+        yield f"  and {len(by_file) - shown:,} more (-v shows all)"
+    for each in reports(results):
+        if each.unread_count > len(each.unread_files):
+            yield f"  {printable(each.name)}: {plural(each.unread_count, 'file')} in all"
 
 
 def _detector_line(each: DetectorReport) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +23,11 @@ import odavl
 from odavl.engines.insight.detectors import DETECTORS
 from odavl.engines.insight.detectors.interface import Detector, Job, Reading
 from odavl.engines.insight.detectors.interface import Tool as Program
-from odavl.engines.insight.files import Selection, select_files
+from odavl.engines.insight.detectors.programs import version_of
+from odavl.engines.insight.files import GIT_TIMEOUT, Selection, select_files
 from odavl.engines.insight.fingerprints import assign_fingerprints
-from odavl.engines.insight.processes import DetectorFailed, Processes
+from odavl.engines.insight.processes import DetectorFailed, Finished, Processes
+from odavl.engines.insight.readable import changed_since, states_of
 from odavl.engines.insight.source_text import SourceFiles, strike_out_secrets
 from odavl.wire import limits
 from odavl.wire.analysis import (
@@ -33,10 +38,12 @@ from odavl.wire.analysis import (
     Metrics,
     Scope,
     Tool,
+    UnreadFile,
 )
+from odavl.wire.encoding import visible
 from odavl.wire.errors import UsageError
 
-DETECTOR_TIMEOUT = 600.0
+DETECTOR_TIMEOUT = 600
 """Seconds that one detector may take."""
 
 _GLANCE = 0.2
@@ -74,11 +81,12 @@ class DetectorInfo(msgspec.Struct, kw_only=True, rename="camel"):
 class _Outcome:
     report: DetectorReport
     diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 Progress = Callable[[DetectorProgress], None]
-_Events = queue.SimpleQueue[tuple[Detector, _Outcome | BaseException | None]]
-"""A detector has started (None), has ended, or has met a defect of ours."""
+_Events = queue.SimpleQueue[tuple[Detector, _Outcome | None]]
+"""A detector has started (None) or has ended."""
 
 
 def analyze(
@@ -96,18 +104,23 @@ def analyze(
     or folders to look at (the whole project by default), ``exclude`` patterns as in ``.gitignore``,
     ``timeout`` seconds for each detector. ``on_progress`` is called in the caller's thread.
 
-    A detector that is missing, fails or has no files is reported as such and never as "0 findings".
+    A detector that is missing, fails, is late or has no files is reported as such and never as "0
+    findings"; files that it could not look at are named in its report.
     Raises :class:`UsageError` for an unknown detector, a root that is no folder and a file outside.
     An interruption kills what runs and is raised again.
     """
-    started = time.monotonic()
+    started, analysed_at = time.monotonic(), datetime.now(UTC)
     root = root.resolve()
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder.")
     chosen = _choose(root, detectors)
-    selection = select_files(root, files=files, exclude=exclude)
+    selection = select_files(
+        root, files=files, exclude=exclude, git_timeout=min(GIT_TIMEOUT, timeout)
+    )
+    states = states_of(root, selection.files)
     run = _Run(root, selection, Processes(root), timeout)
     outcomes = run.side_by_side(chosen, on_progress or (lambda _progress: None))
+    _tell_unread(chosen, outcomes, selection, changed_since(root, states))
     diagnostics = _merge(outcomes)
     _complete(root, diagnostics)
     return AnalysisResults(
@@ -122,14 +135,26 @@ def analyze(
             duration_ms=_milliseconds_since(started),
             code_lines=_count_code_lines(root, selection),
         ),
+        analysed_at=analysed_at,
     )
 
 
 def list_detectors(root: Path) -> list[DetectorInfo]:
     """All detectors, installed or not, as a project at ``root`` would find them."""
+    root = root.resolve()
+    processes = Processes(root)
+
+    def find(detector: Detector) -> Program | None:
+        tool = detector.find(root)
+        return tool and replace(tool, version=version_of(tool, processes))
+
     with ThreadPoolExecutor(len(DETECTORS)) as threads:
-        tools = threads.map(lambda detector: detector.find(root.resolve()), DETECTORS)
-        return [_info(detector, tool) for detector, tool in zip(DETECTORS, tools, strict=True)]
+        try:
+            tools = list(threads.map(find, DETECTORS))
+        except BaseException:
+            processes.stop()
+            raise
+    return [_info(detector, tool) for detector, tool in zip(DETECTORS, tools, strict=True)]
 
 
 def _info(detector: Detector, tool: Program | None) -> DetectorInfo:
@@ -193,37 +218,57 @@ class _Run:
 
     def _run_in_thread(self, detector: Detector, events: _Events) -> None:
         events.put((detector, None))
+        started = time.monotonic()
         try:
-            events.put((detector, self.run_one(detector)))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            events.put((detector, error))
+            outcome = self.run_one(detector)
+        except DetectorFailed as failure:
+            outcome = _without_findings(detector, "failed", str(failure))
+        except OSError as error:
+            outcome = _without_findings(detector, "failed", f"{error}")
+        except BaseException as error:  # noqa: BLE001 - only that detector is lost, and told
+            reason = f"A defect in odavl: {type(error).__name__}: {error}"
+            outcome = _without_findings(detector, "failed", reason)
+        outcome.report.duration_ms = _milliseconds_since(started)
+        events.put((detector, outcome))
 
     def run_one(self, detector: Detector) -> _Outcome:
         """The detector's findings, or why there are none."""
-        started = time.monotonic()
+        deadline = time.monotonic() + self._timeout
         tool = detector.find(self._root)
         if tool is None:
             return _without_findings(detector, "not-installed", detector.install)
-        files = tuple(path for path in self._selection.files if detector.takes(path))
+        tool = replace(tool, version=version_of(tool, self._processes, timeout=self._timeout))
+        refused = self._refused(detector)
+        files = tuple(
+            path for path in self._selection.files if detector.takes(path) and path not in refused
+        )
         if not files:
             reason = "There are no files for it here."
-            return _without_findings(detector, "skipped", reason, tool.version)
+            outcome = _without_findings(detector, "skipped", reason, tool.version)
+            outcome.unread = refused
+            return outcome
         try:
-            reading = self._run_commands(detector, tool, files, started + self._timeout)
+            reading = self._run_commands(detector, tool, files, deadline)
         except DetectorFailed as failure:
-            outcome = _without_findings(detector, "failed", str(failure), tool.version)
-        else:
-            outcome = _Outcome(
-                DetectorReport(
-                    name=detector.name,
-                    version=tool.version,
-                    findings=sum(map(len, reading.diagnostics.values())),
-                    detail=reading.detail[: limits.MAX_MESSAGE_LENGTH],
-                ),
-                reading.diagnostics,
-            )
-        outcome.report.duration_ms = _milliseconds_since(started)
-        return outcome
+            return _without_findings(detector, "failed", str(failure), tool.version)
+        return _Outcome(
+            DetectorReport(
+                name=detector.name,
+                version=tool.version,
+                findings=sum(map(len, reading.diagnostics.values())),
+                detail=reading.detail[: limits.MAX_MESSAGE_LENGTH],
+            ),
+            reading.diagnostics,
+            {**reading.unread, **refused},
+        )
+
+    def _refused(self, detector: Detector) -> dict[str, str]:
+        """Files that would be the detector's, and that its tool cannot be given."""
+        return {
+            path: reason
+            for path in self._selection.files
+            if detector.takes(path) and (reason := detector.refuses(path, self._root))
+        }
 
     def _run_commands(
         self, detector: Detector, tool: Program, files: tuple[str, ...], deadline: float
@@ -243,16 +288,25 @@ class _Run:
             for command in detector.commands(job):
                 finished = self._processes.run(command, deadline=deadline)
                 if finished.exit_code not in command.success:
-                    reason = detector.failure(finished) or "It gave no reason."
-                    raise DetectorFailed(f"Exit code {finished.exit_code}: {reason}")
+                    raise DetectorFailed(_ending(detector, finished))
                 reading = detector.read(finished, job)
                 for path, found in reading.diagnostics.items():
                     _name_no_machine(found, self._root)
                     whole.diagnostics.setdefault(path, []).extend(found)
+                whole.unread.update(reading.unread)
                 if reading.detail:
                     details.append(reading.detail)
         whole.detail = "; ".join(details)
         return whole
+
+
+def _ending(detector: Detector, finished: Finished) -> str:
+    """How a program ended that did not look at everything."""
+    reason = detector.failure(finished) or "It gave no reason."
+    if finished.exit_code < 0:
+        with contextlib.suppress(ValueError):
+            return f"Ended by {signal.Signals(-finished.exit_code).name}: {reason}"
+    return f"Exit code {finished.exit_code}: {reason}"
 
 
 def _name_no_machine(found: list[Diagnostic], root: Path) -> None:
@@ -262,7 +316,7 @@ def _name_no_machine(found: list[Diagnostic], root: Path) -> None:
 
 
 def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _Outcome]:
-    """Wait until all detectors have ended. Raises what one of them raised."""
+    """Wait until all detectors have ended."""
     outcomes: dict[str, _Outcome] = {}
     while len(outcomes) < total:
         try:
@@ -270,8 +324,6 @@ def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _O
             detector, outcome = events.get(timeout=_GLANCE)
         except queue.Empty:
             continue
-        if isinstance(outcome, BaseException):
-            raise outcome
         if outcome is not None:
             outcomes[detector.name] = outcome
         on_progress(
@@ -302,6 +354,33 @@ def _without_findings(
     return _Outcome(
         DetectorReport(name=detector.name, version=version, status=status, detail=detail)
     )
+
+
+def _tell_unread(
+    detectors: Sequence[Detector],
+    outcomes: Sequence[_Outcome],
+    selection: Selection,
+    changed: dict[str, str],
+) -> None:
+    """Complete the reports of those that ran with all that they did not look at, or not for sure.
+
+    One that did not run says so already, and looked at nothing.
+    """
+    for detector, outcome in zip(detectors, outcomes, strict=True):
+        if outcome.report.status not in {"ran", "skipped"}:
+            continue
+        unread = {path: why for path, why in changed.items() if detector.takes(path)}
+        unread |= outcome.unread
+        unread |= {
+            each.path: each.reason
+            for each in selection.unread
+            if each.path.endswith("/") or detector.takes(each.path)
+        }
+        outcome.report.unread_count = len(unread)
+        outcome.report.unread_files = [
+            UnreadFile(path=visible(path), reason=why[: limits.MAX_MESSAGE_LENGTH])
+            for path, why in sorted(unread.items())[: limits.MAX_UNREAD_FILES]
+        ]
 
 
 def _merge(outcomes: Iterable[_Outcome]) -> dict[str, list[Diagnostic]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pathspec
 
-from odavl.engines.insight.processes import clean_environment
+from odavl.engines.insight.processes import Command, DetectorFailed, Processes
+from odavl.engines.insight.readable import read_regular_file, reason_of, why_not_readable
+from odavl.wire import limits
+from odavl.wire.analysis import UnreadFile
 from odavl.wire.errors import UsageError
 
 ALWAYS_EXCLUDED = frozenset({
@@ -20,7 +24,12 @@ ALWAYS_EXCLUDED = frozenset({
 })  # fmt: skip
 """Folders of version control, tools and installed packages: never a project's own source."""
 
-_GIT_TIMEOUT = 60
+GIT_TIMEOUT = 60.0
+"""Seconds that Git may take to list the files; then a walk of ours does."""
+
+_UNREADABLE_FOLDER = re.compile(
+    r"^warning: could not open directory '(.+?)/?': (.+)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +38,60 @@ class Selection:
 
     ``project`` are the relative paths of all files, ``files`` those to look at, both sorted.
     ``scope`` is None for the whole project, else the paths that the run speaks for: ``files`` and
-    those that are gone.
+    those that are gone. ``unread`` are those that should be looked at and cannot be, with the
+    reason; a folder among them ends in ``/``, and a name that is no UTF-8 is shown with escapes.
     """
 
     project: tuple[str, ...]
     files: tuple[str, ...]
     scope: tuple[str, ...] | None = None
+    unread: tuple[UnreadFile, ...] = ()
+
+
+@dataclass(slots=True)
+class _Listing:
+    """What was found, told to belong to the project or not yet."""
+
+    paths: list[str]
+    closed: dict[str, str]
+    """Folders that could not be listed, with the reason."""
 
 
 def select_files(
-    root: Path, *, files: Sequence[str] | None = None, exclude: Sequence[str] = ()
+    root: Path,
+    *,
+    files: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    git_timeout: float = GIT_TIMEOUT,
 ) -> Selection:
     """The project's files, or those of them that ``files`` (files or folders) names.
 
     ``exclude`` are patterns as in a ``.gitignore``, seen from ``root``. In a Git work tree the
     files are those that Git tracks or would track, else a walk that obeys every ``.gitignore``.
-    Left out everywhere: ``ALWAYS_EXCLUDED``, virtual environments, links that lead out of the
-    project, and names that are no UTF-8. Raises :class:`UsageError` for a path outside ``root``.
+    Left out everywhere: ``ALWAYS_EXCLUDED``, virtual environments, and links that lead out of the
+    project or nowhere. What cannot be read or named is told as ``unread``. Raises
+    :class:`UsageError` for a path outside ``root``.
     """
+    listing = _listed_by_git(root, git_timeout)
+    if listing is None or not listing.paths:
+        listing = _walked(root)
     excluded = _spec(exclude)
-    found = sorted(
-        path
-        for path in _listed_by_git(root) or _walk(root)
-        if not _is_excluded_by_name(path)
-        and not excluded.match_file(path)
-        and _is_own_file(root, path)
-    )
+
+    def is_wanted(path: str) -> bool:
+        return not _is_excluded_by_name(path) and not excluded.match_file(path)
+
+    unread = {f"{path}/": why for path, why in listing.closed.items() if is_wanted(f"{path}/")}
+    found = []
+    for path in sorted(filter(is_wanted, listing.paths)):
+        why_not = why_not_readable(root, path)
+        if why_not is None:
+            found.append(path)
+        elif why_not:
+            unread[path] = why_not
     environments = _virtual_environments(root, found)
     own = [path for path in found if not path.startswith(environments)] if environments else found
-    return Selection(tuple(own), tuple(own)) if files is None else _narrow(root, own, files)
+    selection = Selection(tuple(own), tuple(own)) if files is None else _narrow(root, own, files)
+    return replace(selection, unread=_told(root, unread, environments, files))
 
 
 def relative_path(root: Path, path: str) -> str | None:
@@ -99,15 +133,28 @@ def _is_excluded_by_name(path: str) -> bool:
     return not ALWAYS_EXCLUDED.isdisjoint(path.split("/"))
 
 
-def _is_own_file(root: Path, path: str) -> bool:
-    file = root / path
-    try:
-        path.encode()
-        if file.is_symlink():
-            return file.is_file() and file.resolve().is_relative_to(root)
-        return file.is_file()
-    except (OSError, UnicodeEncodeError):
-        return False
+def _told(
+    root: Path,
+    unread: dict[str, str],
+    environments: tuple[str, ...],
+    files: Sequence[str] | None,
+) -> tuple[UnreadFile, ...]:
+    """Those that this run would have looked at, with names that can be shown."""
+    chosen = None if files is None else {relative_path(root, name) for name in files}
+    return tuple(
+        UnreadFile(path=_shown(path), reason=why)
+        for path, why in sorted(unread.items())
+        if not (environments and path.startswith(environments))
+        and (chosen is None or any(_covers(each, path) for each in chosen))
+    )
+
+
+def _covers(chosen: str | None, path: str) -> bool:
+    return chosen == "." or path.rstrip("/") == chosen or path.startswith(f"{chosen}/")
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")[: limits.MAX_PATH_LENGTH]
 
 
 def _virtual_environments(root: Path, paths: list[str]) -> tuple[str, ...]:
@@ -119,30 +166,34 @@ def _virtual_environments(root: Path, paths: list[str]) -> tuple[str, ...]:
     )
 
 
-def _listed_by_git(root: Path) -> list[str]:
-    """Tracked files and untracked ones that are not ignored; none where Git does not answer."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+def _listed_by_git(root: Path, timeout: float) -> _Listing | None:
+    """Tracked files and untracked ones that are not ignored; None where Git does not answer."""
+    names = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    command = Command(names, success=frozenset({0}), environment={"LC_ALL": "C"})
     try:
-        answer = subprocess.run(
-            command,
-            cwd=root,
-            env=clean_environment(root),
-            capture_output=True,
-            timeout=_GIT_TIMEOUT,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    if answer.returncode != 0:
-        return []
-    return [os.fsdecode(each) for each in dict.fromkeys(answer.stdout.split(b"\0")) if each]
+        answer = Processes(root).run(command, deadline=time.monotonic() + timeout)
+    except DetectorFailed:
+        return None
+    if answer.exit_code not in command.success:
+        return None
+    paths = [os.fsdecode(bytes(each)) for each in answer.stdout.split(b"\0") if each]
+    closed = {folder: why.lower() for folder, why in _UNREADABLE_FOLDER.findall(answer.stderr)}
+    return _Listing(list(dict.fromkeys(paths)), closed)
 
 
-def _walk(root: Path) -> Iterator[str]:
+def _walked(root: Path) -> _Listing:
     """All files that no ``.gitignore`` on the way down excludes."""
+    closed: dict[str, str] = {}
+
+    def note(error: OSError) -> None:
+        closed[Path(error.filename).relative_to(root).as_posix()] = reason_of(error)
+
+    return _Listing(list(_walk(root, note)), closed)
+
+
+def _walk(root: Path, on_error: Callable[[OSError], None]) -> Iterator[str]:
     rules: list[tuple[str, pathspec.GitIgnoreSpec]] = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=on_error):
         inside = Path(folder).relative_to(root).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
         rules = [rule for rule in rules if prefix.startswith(rule[0])]
@@ -165,7 +216,7 @@ def _walk(root: Path) -> Iterator[str]:
 
 def _read_rules(file: Path) -> pathspec.GitIgnoreSpec:
     try:
-        return _spec(file.read_text("utf-8", "replace").splitlines())
+        return _spec(read_regular_file(file).decode("utf-8", "replace").splitlines())
     except OSError:
         return _spec(())
 

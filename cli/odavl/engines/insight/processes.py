@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,6 +20,15 @@ from odavl.wire import limits
 MAX_OUTPUT_SIZE = 256 * limits.MEBIBYTE
 MAX_ERROR_SIZE = 64 * limits.KIBIBYTE
 _STEP = 64 * limits.KIBIBYTE
+
+GRACE = 1.0
+"""Seconds that what was killed, and what is still in a pipe, gets before nobody waits any more."""
+
+_MARK = "ODAVL_STARTED_AS"
+"""Names the start that a process stems from: the environment is inherited, a process group left."""
+
+_HUNTS = 5
+"""Searches for what a program has left behind: what is found may be starting something else."""
 
 _DROPPED_PREFIXES = (
     "ODAVL_", "PYTHON", "RUFF_", "MYPY", "PYRIGHT_", "NODE_", "NPM_", "npm_", "ESLINT_", "TS_",
@@ -56,25 +66,44 @@ class Command:
     success: frozenset[int] = frozenset({0, 1})
     stdin: bytes = b""
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where it runs; None: in the tree's root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program that ended by itself."""
+    """A program that ended by itself. A negative ``exit_code`` is the signal that ended it."""
 
     exit_code: int
-    stdout: bytes
+    stdout: bytes | bytearray
     stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A program under way, and the mark by which all that stems from it is known."""
+
+    process: subprocess.Popen[bytes]
+    mark: bytes
+
+    def kill(self) -> None:
+        """Kill its process group, also when its leader is gone, and what has left the group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                self.process.kill()
+            else:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        _hunt(self.mark)
 
 
 class Processes:
     """The programs under way in one tree. Threads may run and stop them at once."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._environment = clean_environment(root)
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[_Started] = set()
         self._stopped = False
 
     def run(
@@ -83,10 +112,12 @@ class Processes:
         """Run to the end; ``deadline`` is a time of :func:`time.monotonic`.
 
         Raises :class:`DetectorFailed` if the program cannot be started, is late, writes more than
-        ``max_output`` bytes, or is stopped; nothing of its process group is left behind.
+        ``max_output`` bytes, or is stopped. Nothing that it started is left behind: neither its
+        process group nor, on Linux, what has left that (a daemon), even if it holds a pipe open.
         """
-        process = self._start(command)
-        output = _Reader(process.stdout, max_output, on_excess=lambda: _kill(process))
+        started = self._start(command)
+        process = started.process
+        output = _Reader(process.stdout, max_output, on_excess=started.kill)
         errors = _Reader(process.stderr, MAX_ERROR_SIZE, keep_end=True)
         writer = _feed(process.stdin, command.stdin)
         late = False
@@ -95,32 +126,35 @@ class Processes:
         except subprocess.TimeoutExpired:
             late = True
         finally:
-            _kill(process)
-            process.wait()
-            for thread in (output, errors, writer):
-                thread.join()
+            started.kill()
+            _wait_a_little(process, (output, errors, writer))
             with self._lock:
-                self._running.discard(process)
-        self._check(late=late, output=output)
+                self._running.discard(started)
+        self._check(process, late=late, output=output)
         return Finished(process.returncode, output.data, errors.data.decode("utf-8", "replace"))
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
 
     def stop(self) -> None:
         """Kill all that runs; what is started from now on fails."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
-        for process in running:
-            _kill(process)
+        for started in running:
+            started.kill()
 
-    def _start(self, command: Command) -> subprocess.Popen[bytes]:
+    def _start(self, command: Command) -> _Started:
+        mark = secrets.token_hex(16)
         with self._lock:
             if self._stopped:
                 raise DetectorFailed("It was stopped.")
             try:
                 process = subprocess.Popen(
                     command.arguments,
-                    cwd=self._root,
-                    env={**self._environment, **command.environment},
+                    cwd=command.folder or self.root,
+                    env={**self._environment, **command.environment, _MARK: mark},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -129,16 +163,19 @@ class Processes:
             except OSError as error:
                 name = Path(command.arguments[0]).name
                 raise DetectorFailed(f"{name} could not be started: {error.strerror}.") from error
-            self._running.add(process)
-        return process
+            started = _Started(process, f"{_MARK}={mark}".encode())
+            self._running.add(started)
+        return started
 
-    def _check(self, *, late: bool, output: _Reader) -> None:
+    def _check(self, process: subprocess.Popen[bytes], *, late: bool, output: _Reader) -> None:
         if output.excess:
             raise DetectorFailed(f"It wrote more than {output.limit // limits.MEBIBYTE} MiB.")
         if self._stopped:
             raise DetectorFailed("It was stopped.")
         if late:
             raise DetectorFailed("It did not end in time.")
+        if process.returncode is None:
+            raise DetectorFailed("It could not be ended.")
 
 
 class _Reader(threading.Thread):
@@ -157,30 +194,32 @@ class _Reader(threading.Thread):
         self.limit = limit
         self._keep_end = keep_end
         self._on_excess = on_excess
-        self._pieces: list[bytes] = []
+        self.data = bytearray()
+        """Grown in place: two copies of a large output would be held otherwise."""
         self.excess = False
         self.start()
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(self._pieces)
 
     def run(self) -> None:
         if self._pipe is None:
             return
-        size = 0
         with self._pipe:
-            while piece := self._pipe.read(_STEP):
-                size += len(piece)
-                if size <= self.limit:
-                    self._pieces.append(piece)
-                elif self._keep_end:
-                    self._pieces = [b"".join((*self._pieces, piece))[-self.limit :]]
-                elif not self.excess:
-                    self.excess = True
-                    self._pieces.clear()
-                    if self._on_excess is not None:
-                        self._on_excess()
+            # Not `read`, which would wait until there is as much as it was asked for.
+            while piece := os.read(self._pipe.fileno(), _STEP):
+                self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
+        if self.excess:
+            return
+        self.data += piece
+        if len(self.data) <= self.limit:
+            return
+        if self._keep_end:
+            del self.data[: -self.limit]
+            return
+        self.excess = True
+        self.data = bytearray()
+        if self._on_excess is not None:
+            self._on_excess()
 
 
 def clean_environment(root: Path) -> dict[str, str]:
@@ -222,10 +261,36 @@ def _feed(pipe: IO[bytes] | None, data: bytes) -> threading.Thread:
     return thread
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole process group, also when its leader is gone already."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
+def _wait_a_little(process: subprocess.Popen[bytes], threads: tuple[threading.Thread, ...]) -> None:
+    """Let a killed program and its pipes end; who hangs in the kernel is not waited for."""
+    end = time.monotonic() + GRACE
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=GRACE)
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
+def _hunt(mark: bytes) -> None:
+    """Kill every process whose environment holds ``mark``. Where there is no ``/proc``, none."""
+    for _ in range(_HUNTS):
+        found = [number for number in _process_numbers() if mark in _environment_of(number)]
+        if not found:
+            return
+        for number in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGKILL)
+
+
+def _process_numbers() -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    except OSError:
+        return []
+
+
+def _environment_of(number: int) -> bytes:
+    """Empty for processes of others, for those that are gone and for zombies."""
+    try:
+        return Path(f"/proc/{number}/environ").read_bytes()
+    except OSError:
+        return b""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import odavl
@@ -28,6 +29,7 @@ from odavl.wire.analysis import (
     Tool,
 )
 from odavl.wire.encoding import visible
+from odavl.wire.moments import FIRST_YEAR, LAST_YEAR
 from odavl.wire.sarif import (
     Fix,
     Location,
@@ -73,6 +75,7 @@ def results_from_sarif(log: SarifLog, *, root: Path | None) -> AnalysisResults:
         scope=Scope(detectors=list(reports.values())),
         git=_git_state(log.runs),
         metrics=Metrics(files_analyzed=_count_files(log.runs, diagnostics)),
+        analysed_at=_time_of_analysis(log.runs),
     )
 
 
@@ -303,6 +306,27 @@ def _git_state(runs: list[SarifRun]) -> GitState:
         for each in run.version_control_provenance:
             return GitState(remote=each.repository_uri, branch=each.branch, commit=each.revision_id)
     return GitState()
+
+
+def _time_of_analysis(runs: list[SarifRun]) -> datetime | None:
+    """The latest time that an invocation of the log tells (§3.20.7, §3.20.8)."""
+    told = (
+        _moment(each.end_time_utc or each.start_time_utc)
+        for run in runs
+        for each in run.invocations
+    )
+    return max((moment for moment in told if moment is not None), default=None)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time of the log; None for what is none, which is no reason to refuse the findings."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        # All of them are in UTC (§3.9), some tools leave the mark out.
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def _count_files(runs: list[SarifRun], diagnostics: dict[str, list[Diagnostic]]) -> int:

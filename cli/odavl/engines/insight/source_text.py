@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from odavl.engines.insight.readable import read_regular_file
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
@@ -59,11 +60,8 @@ class SourceFiles:
     def _read(self, path: str) -> Sequence[str] | None:
         if path.endswith(".ipynb"):
             return None
-        file = self._root / path
         try:
-            if not file.is_file() or file.stat().st_size > MAX_SOURCE_SIZE:
-                return None
-            data = file.read_bytes()
+            data = read_regular_file(self._root / path, limit=MAX_SOURCE_SIZE)
         except (OSError, ValueError):
             return None
         return None if b"\0" in data else split_lines(data.decode("utf-8", "replace"))

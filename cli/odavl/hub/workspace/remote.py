@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from odavl.hub.bodies import LARGEST_ERROR
 from odavl.hub.chunks import POLICY
 from odavl.hub.payload import GZIP
 from odavl.hub.transport import Call, HubClient
@@ -74,7 +75,13 @@ class Remote:
 
     def get(self, chunk: Chunk) -> bytes:
         """The bytes of a chunk, checked. Raises :class:`NotTheHub` for others."""
-        call = Call(method="GET", path=self._chunk(chunk), headers={"Accept": _BYTES}, wants=_BYTES)
+        call = Call(
+            method="GET",
+            path=self._chunk(chunk),
+            headers={"Accept": _BYTES},
+            wants=_BYTES,
+            largest=max(chunk.size, LARGEST_ERROR),
+        )
         data = self.client.send(call, policy=POLICY).body
         if len(data) != chunk.size or hashlib.sha256(data).hexdigest() != chunk.sha256:
             raise NotTheHub("The hub sent other bytes than it had named. Nothing was taken.")

@@ -19,6 +19,7 @@ from odavl.engines.insight.detectors.interface import (
 )
 from odavl.engines.insight.detectors.programs import python_tool
 from odavl.engines.insight.processes import Command, DetectorFailed, Finished
+from odavl.engines.insight.readable import read_settings
 from odavl.engines.insight.severity import bandit_severity
 from odavl.wire.analysis import Diagnostic
 
@@ -85,8 +86,11 @@ class Bandit(Detector):
             if path is not None:
                 reading.add(path, _diagnostic(each))
         if report.errors:
-            names = ", ".join(sorted(job.path_of(each.filename) or "" for each in report.errors))
-            reading.detail = f"Could not be parsed: {names}"
+            for unread in report.errors:
+                path = job.path_of(unread.filename)
+                if path is not None:
+                    reading.unread[path] = message_of(unread.reason)
+            reading.detail = f"Could not be parsed: {', '.join(sorted(reading.unread))}"
         return reading
 
 
@@ -97,8 +101,10 @@ def _chosen_options(file: Path) -> Iterable[str]:
     """
     settings = configparser.ConfigParser(interpolation=None)
     try:
-        settings.read(file, "utf-8")
+        settings.read_string(read_settings(file))
         own = dict(settings["bandit"]) if settings.has_section("bandit") else {}
+    except FileNotFoundError:
+        return
     except (configparser.Error, UnicodeDecodeError, OSError) as error:
         raise DetectorFailed(f"The file .bandit could not be read: {error}") from error
     for name, option in (("skips", "--skip"), ("tests", "--tests"), ("exclude", "--exclude")):

@@ -24,8 +24,10 @@ from odavl.engines.insight.detectors.interface import (
     position,
 )
 from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, Finished
+from odavl.engines.insight.processes import Command, DetectorFailed, Finished, is_trusted
+from odavl.engines.insight.readable import read_regular_file, read_settings
 from odavl.engines.insight.severity import pyright_severity
+from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
 
@@ -55,6 +57,7 @@ _DECODER = msgspec.json.Decoder(_Report)
 _RULES = "https://docs.basedpyright.com/latest/configuration/config-files/#"
 _BASELINE = Path(".basedpyright") / "baseline.json"
 _BASELINE_SETTING = re.compile(r"""["']?baselineFile["']?\s*[:=]\s*["']([^"'\n]+)["']""")
+_LARGEST_BASELINE = 100 * limits.MEBIBYTE
 _WHITE_SPACE = re.compile(r"\s")
 
 
@@ -66,14 +69,16 @@ class Basedpyright(Detector):
     every type it cannot know.
 
     Left alone, it would start the interpreter that it finds in the project's ``.venv``. So the
-    interpreter is named: that of the activated environment, else the one that runs us. Packages of
-    an environment that the settings name are read, not executed.
+    interpreter is named: that of the activated environment if it lies outside of the project, else
+    the one that runs us. Packages of an environment that the settings name (``venvPath`` and
+    ``venv``) are read, not executed.
     """
 
     name = "basedpyright"
     categories = ("types", "correctness")
     install = "pip install basedpyright"
     weight = 10
+    unfit_name = re.compile(r"\\")  # it makes a slash of it, does not find the file, and ends
 
     def find(self, root: Path) -> Tool | None:
         return python_tool("basedpyright", root)
@@ -84,7 +89,7 @@ class Basedpyright(Detector):
     def commands(self, job: Job) -> Iterable[Command]:
         level = () if _is_configured(job.root) else ("--level", "error")
         start = (
-            *job.tool.command, "--outputjson", "--pythonpath", _interpreter(), *level,
+            *job.tool.command, "--outputjson", "--pythonpath", _interpreter(job.root), *level,
             *_baseline_options(job),
         )  # fmt: skip
         # All files at once come by standard input, where white space ends a name.
@@ -114,7 +119,7 @@ def _is_configured(root: Path) -> bool:
         if (folder / "pyrightconfig.json").is_file():
             return True
         try:
-            tools = tomllib.loads((folder / "pyproject.toml").read_text("utf-8")).get("tool", {})
+            tools = tomllib.loads(read_settings(folder / "pyproject.toml")).get("tool", {})
         except (OSError, ValueError):
             continue
         if "basedpyright" in tools or "pyright" in tools:
@@ -127,24 +132,31 @@ def _baseline_options(job: Job) -> tuple[str, ...]:
     baseline = job.root / _BASELINE
     for name in ("pyrightconfig.json", "pyproject.toml"):
         settings = job.root / name
-        text = settings.read_text("utf-8", "replace") if settings.is_file() else ""
+        try:
+            text = read_settings(settings)
+        except (OSError, ValueError):
+            text = ""
         named = _BASELINE_SETTING.search(text)
         if named:
             baseline = job.root / named[1]
             break
-    if not baseline.is_file():
-        return ()
     copy = job.scratch / "baseline.json"
-    copy.write_bytes(baseline.read_bytes())
+    try:
+        copy.write_bytes(read_regular_file(baseline, limit=_LARGEST_BASELINE))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise DetectorFailed(f"Its baseline could not be read: {error}.") from error
     return ("--baselinefile", str(copy))
 
 
-def _interpreter() -> str:
+def _interpreter(root: Path) -> str:
+    """What says where installed packages lie; an activated environment in the project does not."""
     environment = os.environ.get("VIRTUAL_ENV")
     if environment:
         name = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
         active = Path(environment) / name
-        if active.is_file():
+        if active.is_file() and is_trusted(active.parent, root):
             return str(active)
     return sys.executable
 

@@ -18,6 +18,7 @@ from odavl.engines.insight.detectors.interface import (
 from odavl.engines.insight.detectors.programs import python_tool
 from odavl.engines.insight.processes import Command, Finished
 from odavl.engines.insight.severity import secret_severity
+from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
 
@@ -47,6 +48,7 @@ class DetectSecrets(Detector):
     categories = ("secrets", "security")
     install = "pip install detect-secrets"
     weight = 6
+    longest_line = limits.MEBIBYTE  # four seconds
 
     def find(self, root: Path) -> Tool | None:
         return python_tool("detect-secrets", root)

@@ -95,13 +95,15 @@ class Eslint(Detector):
 
     def read(self, finished: Finished, job: Job) -> Reading:
         if not finished.stdout.strip():
-            raise DetectorFailed(self.failure(finished))
+            raise DetectorFailed(self.failure(finished) or "It gave no result and no reason.")
         reading = Reading()
         for file in decode_output(_DECODER, finished.stdout):
             path = job.path_of(file.file_path)
             if path is not None:
                 for each in file.messages:
                     reading.add(path, _diagnostic(each))
+                    if each.fatal:
+                        reading.unread[path] = message_of(each.message)
         return reading
 
     def failure(self, finished: Finished) -> str:

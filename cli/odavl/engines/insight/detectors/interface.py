@@ -13,6 +13,7 @@ says what "by hand" is.
 
 from __future__ import annotations
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ import msgspec
 
 from odavl.engines.insight.files import relative_path
 from odavl.engines.insight.processes import Command, DetectorFailed, Finished
+from odavl.engines.insight.readable import has_longer_line
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 from odavl.wire.encoding import visible
@@ -31,6 +33,7 @@ from odavl.wire.encoding import visible
 Decoded = TypeVar("Decoded")
 _LONGEST_COMMAND_LINE = 24_000 if sys.platform == "win32" else 120_000
 """Characters of file names handed over at once, well below what the systems take."""
+_LAST_WORDS_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Reading:
 
     diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
     detail: str = ""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why it could not look at a file, by path."""
 
     def add(self, path: str, found: Diagnostic) -> None:
         self.diagnostics.setdefault(path, []).append(found)
@@ -103,6 +108,11 @@ class Detector(ABC):
     weight: ClassVar[int]
     """How long it takes compared with the others; the longest starts first."""
 
+    unfit_name: ClassVar[re.Pattern[str] | None] = None
+    """What in a file's name the tool takes for something else."""
+    longest_line: ClassVar[int | None] = None
+    """Bytes, whole mebibytes. With longer lines the tool takes more time than anybody has."""
+
     @abstractmethod
     def find(self, root: Path) -> Tool | None:
         """The installed analyser for a project at ``root``, or None."""
@@ -110,6 +120,17 @@ class Detector(ABC):
     @abstractmethod
     def takes(self, path: str) -> bool:
         """Whether the file is one for this detector."""
+
+    def refuses(self, path: str, root: Path) -> str:
+        """Why the tool cannot be given this file of ``root``; empty where it can.
+
+        One such file would cost the results of all others.
+        """
+        if self.unfit_name is not None and self.unfit_name.search(path):
+            return f"{self.name} cannot be given a file of this name"
+        if self.longest_line is not None and has_longer_line(root / path, self.longest_line):
+            return f"it has a line of more than {self.longest_line // limits.MEBIBYTE} MiB"
+        return ""
 
     @abstractmethod
     def commands(self, job: Job) -> Iterable[Command]:
@@ -121,10 +142,11 @@ class Detector(ABC):
 
     def failure(self, finished: Finished) -> str:
         """Why a start with an exit code outside of ``success`` failed, in one line."""
-        return last_words(finished.stderr) or last_words(finished.stdout.decode("utf-8", "replace"))
+        end = bytes(finished.stdout[-_LAST_WORDS_SIZE:]).decode("utf-8", "replace")
+        return last_words(finished.stderr) or last_words(end)
 
 
-def decode_output(decoder: msgspec.json.Decoder[Decoded], output: bytes) -> Decoded:
+def decode_output(decoder: msgspec.json.Decoder[Decoded], output: bytes | bytearray) -> Decoded:
     """A tool's JSON. Raises :class:`DetectorFailed` if it is something else."""
     try:
         return decoder.decode(output)
@@ -146,6 +168,11 @@ def last_words(text: str) -> str:
     """The last line that says something, short enough for a report."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return visible(lines[-1])[:300] if lines else ""
+
+
+def is_one_line(path: str) -> bool:
+    """Whether a tool that goes by lines takes the name for one, whatever it counts as an end."""
+    return path.splitlines() == [path]
 
 
 def has_suffix(path: str, suffixes: tuple[str, ...]) -> bool:

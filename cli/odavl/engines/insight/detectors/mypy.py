@@ -15,11 +15,12 @@ from odavl.engines.insight.detectors.interface import (
     Tool,
     decode_output,
     has_suffix,
+    is_one_line,
     message_of,
     position,
 )
 from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, Finished
+from odavl.engines.insight.processes import Command, DetectorFailed, Finished
 from odavl.engines.insight.severity import mypy_severity
 from odavl.wire.analysis import Diagnostic
 
@@ -62,14 +63,19 @@ class Mypy(Detector):
     def commands(self, job: Job) -> Iterable[Command]:
         # mypy must see all files at once; a file with the arguments has no length limit.
         listing = job.scratch / "files"
-        listing.write_text("".join(f"./{path}\n" for path in job.files), "utf-8")
+        plain = [path for path in job.files if is_one_line(path)]
+        listing.write_text("".join(f"./{path}\n" for path in plain), "utf-8")
+        others = [f"./{path}" for path in job.files if not is_one_line(path)]
         yield Command((
             *job.tool.command, "--config-file=", f"--python-executable={sys.executable}",
             f"--cache-dir={job.scratch / 'cache'}", "--no-error-summary",
-            "--explicit-package-bases", "--show-error-end", "--output=json", f"@{listing}",
+            "--explicit-package-bases", "--show-error-end", "--output=json", f"@{listing}", *others,
         ))  # fmt: skip
 
     def read(self, finished: Finished, job: Job) -> Reading:
+        if finished.exit_code and not finished.stdout.strip():
+            # It says that it found something, and names nothing: it broke down.
+            raise DetectorFailed(f"Exit code {finished.exit_code}: {super().failure(finished)}")
         reading = Reading()
         for line in finished.stdout.splitlines():
             if not line.strip():
@@ -81,10 +87,12 @@ class Mypy(Detector):
         return reading
 
     def failure(self, finished: Finished) -> str:
-        for line in finished.stdout.splitlines():
+        line = finished.stdout.partition(b"\n")[0]
+        try:
             each = decode_output(_DECODER, line)
-            return f"{each.file}:{each.line}: {each.message} (nothing else was checked)"
-        return super().failure(finished)
+        except DetectorFailed:
+            return super().failure(finished)
+        return f"{each.file}:{each.line}: {each.message} (nothing else was checked)"
 
 
 def _diagnostic(found: _Finding) -> Diagnostic:

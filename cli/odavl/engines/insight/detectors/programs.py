@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
 from odavl.engines.insight.detectors.interface import Tool
-from odavl.engines.insight.processes import clean_environment, safe_path
+from odavl.engines.insight.processes import Command, DetectorFailed, Processes, safe_path
+from odavl.wire import limits
+from odavl.wire.encoding import visible
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
-_TIMEOUT = 30
+_LONGEST_VERSION = 50
+_TIMEOUT = 30.0
+_MAX_OUTPUT_SIZE = 64 * limits.KIBIBYTE
 
 
 def find_program(name: str, root: Path) -> Path | None:
@@ -25,32 +29,32 @@ def find_program(name: str, root: Path) -> Path | None:
 
 
 def python_tool(name: str, root: Path) -> Tool | None:
-    """A tool that is a Python package of the same name."""
+    """A tool that is a Python package of the same name; its version, if that is known unasked."""
     program = find_program(name, root)
     if program is None:
         return None
-    version = ""
-    if program.parent == Path(sys.executable).parent:
-        version = _installed_version(name)
-    return Tool((str(program),), str(program), version or program_version((str(program),), root))
+    is_beside_us = program.parent == Path(sys.executable).parent
+    version = _installed_version(name) if is_beside_us else ""
+    return Tool((str(program),), str(program), version)
 
 
-def program_version(command: tuple[str, ...], root: Path) -> str:
-    """What ``--version`` says, or an empty text."""
+def version_of(tool: Tool, processes: Processes, *, timeout: float = _TIMEOUT) -> str:
+    """What is known, else what ``--version`` says within ``timeout`` seconds, or an empty text.
+
+    Raises :class:`DetectorFailed` if ``processes`` are stopped.
+    """
+    if tool.version:
+        return tool.version
+    command = Command((*tool.command, "--version"), folder=Path(tool.command[0]).parent)
+    deadline = time.monotonic() + min(timeout, _TIMEOUT)
     try:
-        answer = subprocess.run(
-            [*command, "--version"],
-            cwd=Path(command[0]).parent,
-            env=clean_environment(root),
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        answer = processes.run(command, deadline=deadline, max_output=_MAX_OUTPUT_SIZE)
+    except DetectorFailed:
+        if processes.stopped:
+            raise
         return ""
-    match = _VERSION.search((answer.stdout + answer.stderr).decode("utf-8", "replace"))
-    return match[0] if match else ""
+    match = _VERSION.search(f"{answer.stdout.decode('utf-8', 'replace')}\n{answer.stderr}")
+    return visible(match[0])[:_LONGEST_VERSION] if match else ""
 
 
 def _installed_version(distribution: str) -> str:

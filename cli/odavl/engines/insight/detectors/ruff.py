@@ -18,7 +18,9 @@ from odavl.engines.insight.detectors.interface import (
     position,
 )
 from odavl.engines.insight.detectors.programs import python_tool
+from odavl.engines.insight.files import ALWAYS_EXCLUDED
 from odavl.engines.insight.processes import Command, Finished
+from odavl.engines.insight.readable import holds_traps
 from odavl.engines.insight.severity import ruff_severity
 from odavl.wire.analysis import Diagnostic
 
@@ -43,6 +45,7 @@ class _Finding(msgspec.Struct):
     fix: _Fix | None = None
 
 
+_UNREADABLE = "E902"
 _DECODER = msgspec.json.Decoder(list[_Finding])
 
 
@@ -50,8 +53,9 @@ class Ruff(Detector):
     """By hand: ``ruff check .``, less what the run's excludes leave out.
 
     The project's ruff settings are obeyed: they are data, ruff has no plugins. Whatever they say,
-    nothing is fixed. A run on some files gives them by name with ``--force-exclude``, so that
-    ruff's own excludes hold for them too. No cache is written into the project.
+    nothing is fixed. A run on some files, or in a tree with a FIFO or a device, gives them by name
+    with ``--force-exclude``, so that ruff's own excludes hold for them too. No cache is written
+    into the project.
     """
 
     name = "ruff"
@@ -71,7 +75,8 @@ class Ruff(Detector):
             *job.tool.command, "check", "--output-format", "json", "--no-cache", "--no-fix",
             "--no-fix-only", "--no-show-fixes", "--force-exclude", "--",
         )  # fmt: skip
-        if job.whole:
+        # Ruff opens whatever it meets when it walks, and waits for a FIFO without an end.
+        if job.whole and not holds_traps(job.root, ALWAYS_EXCLUDED):
             yield Command((*start, "."))
             return
         for portion in job.portions():
@@ -83,6 +88,8 @@ class Ruff(Detector):
             path = job.path_of(each.filename)
             if path is not None:
                 reading.add(path, _diagnostic(each))
+                if each.code == _UNREADABLE:
+                    reading.unread[path] = message_of(each.message)
         return reading
 
 

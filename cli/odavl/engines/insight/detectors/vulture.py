@@ -19,6 +19,7 @@ from odavl.engines.insight.detectors.interface import (
 )
 from odavl.engines.insight.detectors.programs import python_tool
 from odavl.engines.insight.processes import Command, DetectorFailed, Finished
+from odavl.engines.insight.readable import read_settings
 from odavl.engines.insight.severity import vulture_severity
 from odavl.wire.analysis import Diagnostic
 
@@ -28,7 +29,13 @@ _LINE = re.compile(
 )
 _KIND = re.compile(r"unused (?P<kind>\w+)|(?P<unreachable>unreachable|unsatisfiable|redundant)")
 _OBEYED = ("exclude", "ignore_decorators", "ignore_names", "min_confidence")
-_UNREADABLE_INPUT = 1
+_UNREADABLE_INPUT, _DEAD_CODE = 1, 3
+_LONGEST_LINE = 10_000
+"""Characters. Looking for a finding in a longer line could take very long, and it is none."""
+_UNREAD = re.compile(
+    r"Error: Could not read file (?P<path>.+?) - .*"
+    r"|(?P<unparsed>.+?):(?:\d+:|None:)? (?P<reason>.+)"
+)
 
 
 class Vulture(Detector):
@@ -43,6 +50,8 @@ class Vulture(Detector):
     categories = ("dead-code",)
     install = "pip install vulture"
     weight = 3
+    # Its output names files in lines of text: what ends a line, or looks like a place in a file.
+    unfit_name = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:\d+: ")
 
     def find(self, root: Path) -> Tool | None:
         return python_tool("vulture", root)
@@ -53,32 +62,48 @@ class Vulture(Detector):
     def commands(self, job: Job) -> Iterable[Command]:
         # A settings file may list any number of paths, a command line may not.
         settings = job.scratch / "vulture.toml"
-        files = [path for path in job.all_files if self.takes(path)]
+        files = [
+            path for path in job.all_files if self.takes(path) and not self.refuses(path, job.root)
+        ]
         settings.write_text(_settings(job.root / "pyproject.toml", files), "utf-8")
         yield Command(
             (*job.tool.command, "--config", str(settings)),
-            success=frozenset({0, _UNREADABLE_INPUT, 3}),
+            success=frozenset({0, _UNREADABLE_INPUT, _DEAD_CODE}),
         )
 
     def read(self, finished: Finished, job: Job) -> Reading:
         reading = Reading()
         for line in finished.stdout.decode("utf-8", "replace").splitlines():
-            match = _LINE.fullmatch(line)
+            match = _LINE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
             if match is None:
                 raise DetectorFailed(f"Its output could not be read: {line[:200]}")
             path = job.path_of(match["path"])
             if path is not None:
                 reading.add(path, _diagnostic(match))
-        if finished.exit_code == _UNREADABLE_INPUT:
-            if "Traceback" in finished.stderr:
-                raise DetectorFailed(last_words(finished.stderr))
-            reading.detail = f"Could not be parsed: {last_words(finished.stderr)}"
+        self._note_unread(finished, job, reading)
+        is_explained = reading.unread or finished.exit_code != _UNREADABLE_INPUT
+        if not is_explained or "Traceback" in finished.stderr:
+            raise DetectorFailed(self.failure(finished) or "It gave no reason.")
+        if finished.exit_code == _DEAD_CODE and not finished.stdout.strip():
+            raise DetectorFailed("It says that it found something, and names nothing.")
         return reading
+
+    def _note_unread(self, finished: Finished, job: Job, reading: Reading) -> None:
+        """Files that could not be read or parsed, which it tells on standard error."""
+        told = []
+        for line in finished.stderr.splitlines():
+            match = _UNREAD.fullmatch(line)
+            path = job.path_of(match["path"] or match["unparsed"]) if match else None
+            if match and path is not None:
+                reading.unread[path] = message_of(match["reason"] or "it could not be decoded")
+                told.append(line.strip())
+        if told:
+            reading.detail = f"Could not be parsed: {last_words(told[-1])}"
 
 
 def _settings(project: Path, files: list[str]) -> str:
     try:
-        own = tomllib.loads(project.read_text("utf-8")).get("tool", {}).get("vulture", {})
+        own = tomllib.loads(read_settings(project)).get("tool", {}).get("vulture", {})
     except (OSError, ValueError):
         own = {}
     chosen = {name: own[name] for name in _OBEYED if name in own}

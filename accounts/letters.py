@@ -1,0 +1,69 @@
+"""Letters by e-mail, sent where a mail server is set, and never into a log.
+
+They are handed to a thread: the answer neither waits for a slow mail server nor tells by its time
+whether there was anything to send.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.urls import reverse
+
+from accounts.counting import Claim, Limit, take
+from accounts.models import User
+
+_log = logging.getLogger(__name__)
+NOT_SENT = "django.core.mail.backends.dummy.EmailBackend"
+"""What ``EMAIL_BACKEND`` is without a mail server."""
+_TO_ONE_MAILBOX = (Limit(3, 15 * 60), Limit(10, 86_400))
+_MOST_WAITING = 100
+_waiting = threading.BoundedSemaphore(_MOST_WAITING)
+_sender = ThreadPoolExecutor(1, thread_name_prefix="letters")
+
+
+def are_sent() -> bool:
+    """Whether this hub has a mail server."""
+    return bool(settings.EMAIL_BACKEND != NOT_SENT)
+
+
+def is_due(email: str) -> bool:
+    """Whether ``email`` may get one more letter now: nobody's mailbox is to be filled by us."""
+    digest = hashlib.sha256(email.strip().casefold().encode("utf-8", "replace")).hexdigest()
+    return take(Claim(f"letter:{digest[:32]}", _TO_ONE_MAILBOX)) is None
+
+
+def send(letter: EmailMessage) -> None:
+    """Send ``letter`` soon. What fails is told in the log, without what the letter says."""
+    if not _waiting.acquire(blocking=False):
+        _log.error("Too many letters wait for the mail server; one was dropped.")
+        return
+    _sender.submit(_send, letter)
+
+
+def reset_path(user: User) -> str:
+    """The path where ``user`` sets a new password, once, within ``PASSWORD_RESET_TIMEOUT``."""
+    return path_of_key(f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}")
+
+
+def path_of_key(key: str) -> str:
+    """``key`` as django-allauth makes it: the person and a token, with a hyphen between."""
+    person, _, token = key.partition("-")
+    return reverse("account_reset_password_from_key", args=[person, token])
+
+
+def _send(letter: EmailMessage) -> None:
+    try:
+        letter.send()
+    except Exception as error:  # noqa: BLE001 - of any backend; its message may hold the letter
+        code = getattr(error, "smtp_code", "")
+        _log.error("A letter could not be sent: %s %s", type(error).__name__, code)
+    finally:
+        _waiting.release()

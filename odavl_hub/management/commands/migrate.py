@@ -1,0 +1,15 @@
+"""Django's ``migrate`` with the time-outs of a migration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.commands import migrate
+
+from accounts.connections import ProcessKind, serving_as
+
+
+class Command(migrate.Command):
+    def handle(self, *args: Any, **options: Any) -> None:
+        with serving_as(ProcessKind.MIGRATION):
+            super().handle(*args, **options)

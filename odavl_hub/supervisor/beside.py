@@ -1,0 +1,31 @@
+"""How a command finds the hub that runs over a data folder with servers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from odavl_hub.embedded.postgres import DATABASE, ROLE
+from odavl_hub.supervisor.configuration import REPOSITORY, read_secrets
+
+_SOCKET_FOLDER = 4
+"""The line of postmaster.pid (from 0) that names the folder of the Unix socket."""
+
+
+def settings_of_running_hub(environment: Mapping[str, str]) -> dict[str, str]:
+    """What ``environment`` lacks to reach that hub's database; {} where none runs."""
+    if environment.get("DATABASE_URL") or "DATABASE_URL_FILE" in environment:
+        return {}
+    data = Path(environment.get("ODAVL_DATA") or REPOSITORY / ".data").expanduser().resolve()
+    try:
+        told = (data / "postgres" / "cluster" / "postmaster.pid").read_text(encoding="utf-8")
+        sockets = told.splitlines()[_SOCKET_FOLDER]
+    except (OSError, IndexError):
+        return {}
+    address = f"postgresql://{ROLE}@{quote(sockets, safe='')}/{DATABASE}"
+    return {
+        "DATABASE_URL": address,
+        "ODAVL_DATA": str(data),
+        **read_secrets(data / "secrets", environment),
+    }

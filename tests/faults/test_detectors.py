@@ -1,0 +1,471 @@
+"""Row 64 of what must go wrong without harm: programs that misbehave, files that nobody can read.
+
+All of it through the real command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from odavl.engines.insight.detectors.eslint import Eslint
+from tests.faults.misbehaving import (
+    DETECTORS,
+    HANGS,
+    IGNORES_SIGNALS,
+    LEAVES_THE_GROUP,
+    Machine,
+    machine_in,
+)
+
+Report = dict[str, Any]
+HAS_ESLINT = Eslint().find(Path("/nowhere")) is not None
+CODE = "import os\npassword = 'hunter2-hunter2'\nassert True\n"  # pragma: allowlist secret
+SCRIPT = "const unused = 1;\n"
+SECRET = 'aws = "AKIAQ3EGRIPZ4XKJH7TT"\n'  # pragma: allowlist secret
+
+# What a program does → what is told of it. All but the last take at most the time-out.
+MISBEHAVIOUR = {
+    "hangs": (HANGS, "did not end in time"),
+    "hangs and ignores signals": (IGNORES_SIGNALS + HANGS, "did not end in time"),
+    "hangs with a child that left its group": (LEAVES_THE_GROUP + HANGS, "did not end in time"),
+    "ends, and a child that left its group keeps the pipes": (
+        LEAVES_THE_GROUP + "print('garbage'); sys.exit(1)",
+        "",
+    ),
+    "ends with 1 and garbage": ("print('[{garbage'); sys.exit(1)", ""),
+    "ends with 1 and garbage among the errors": (
+        "print('garbage: (', file=sys.stderr); sys.exit(1)",
+        "",
+    ),
+    "ends with 1 and says nothing": ("sys.exit(1)", ""),
+    "dies half-way": (
+        'print(\'[{"filename": "pay.py", \', flush=True); os.kill(os.getpid(), signal.SIGKILL)',
+        "SIGKILL",
+    ),
+    "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+    "prints bytes that are no UTF-8": (
+        'sys.stdout.buffer.write(b\'[{"filename": "\\xff\\xfe"}]\\n\' * 9); sys.exit(1)',
+        "",
+    ),
+    "prints without an end": (
+        "while True: os.write(1, b'x' * 65536)",
+        "wrote more than 256 MiB",
+    ),
+    "nests without an end": ("sys.stdout.write('[' * 1_000_000); sys.exit(1)", ""),
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, home: Path) -> Machine:
+    return machine_in(tmp_path / "machine", home)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Something for every detector, in no Git work tree."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pay.py").write_text(CODE)
+    (folder / "ship.js").write_text(SCRIPT)
+    (folder / "settings.ini").write_text(SECRET)
+    (folder / "ruff.toml").write_text('lint.select = ["F"]\n')
+    return folder
+
+
+def reports(text: str) -> dict[str, Report]:
+    return {each["name"]: each for each in json.loads(text)["detectors"]}
+
+
+def analyze(
+    machine: Machine, project: Path, *detectors: str, timeout: int, before: tuple[str, ...] = ()
+) -> dict[str, Report]:
+    result = machine.run(
+        project, "insight", "analyze", "--json", "--detectors", ",".join(detectors),
+        "--timeout", str(timeout), before=before,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return reports(result.stdout)
+
+
+@pytest.mark.parametrize("what", MISBEHAVIOUR)
+def test_row_64_only_the_detector_that_misbehaves_is_lost(
+    machine: Machine, project: Path, what: str
+) -> None:
+    """Six do, ruff does its work; then the other way round."""
+    source, told = MISBEHAVIOUR[what]
+    for name in DETECTORS[1:]:
+        machine.puts(name, source)
+    machine.links("ruff")
+    found = analyze(machine, project, *DETECTORS, timeout=5)
+    assert (found["ruff"]["status"], found["ruff"]["findings"]) == ("ran", 1)
+    lost = {name: each for name, each in found.items() if name != "ruff"}
+    (machine.folder / "tools" / "ruff").unlink()
+    (machine.folder / "tools" / "bandit").unlink()
+    machine.puts("ruff", source)
+    machine.links("bandit")
+    found = analyze(machine, project, "ruff", "bandit", timeout=5)
+    assert (found["bandit"]["status"], found["bandit"]["findings"]) == ("ran", 2)
+    lost["ruff"] = found["ruff"]
+    assert len(lost) == len(DETECTORS)
+    for each in lost.values():
+        assert (each["status"], each["findings"]) == ("failed", 0)
+        assert told in each["detail"]
+        assert each["detail"]
+    assert machine.left_behind() == []
+
+
+def test_row_64_a_program_that_never_tells_its_version_is_lost_within_its_time(
+    machine: Machine, project: Path
+) -> None:
+    for name in ("bandit", "vulture"):
+        machine.puts(name, LEAVES_THE_GROUP + HANGS)
+    started = time.monotonic()
+    found = analyze(machine, project, "bandit", "vulture", timeout=2)
+    assert {each["detail"] for each in found.values()} == {"It did not end in time."}
+    assert time.monotonic() - started < 300, "each of these sleeps ten minutes"
+    assert machine.left_behind() == []
+
+
+def test_row_64_who_hides_from_us_and_keeps_the_pipes_is_not_waited_for(
+    machine: Machine, project: Path
+) -> None:
+    """A daemon without our environment cannot be told from any other process."""
+    hides = LEAVES_THE_GROUP.replace(
+        "time.sleep(600)",
+        "os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)'], {})",
+    )
+    machine.wraps("ruff", hides)
+    try:
+        found = analyze(machine, project, "ruff", timeout=120)
+        assert (found["ruff"]["status"], found["ruff"]["findings"]) == ("ran", 1)
+    finally:
+        for each in machine.notes.iterdir():
+            if psutil.pid_exists(int(each.name)):
+                os.kill(int(each.name), signal.SIGKILL)
+
+
+def test_row_64_much_output_takes_its_own_size_and_no_more(machine: Machine, project: Path) -> None:
+    machine.puts("ruff", "for _ in range(200): os.write(1, b'x' * 1024 * 1024)")
+    process = subprocess.Popen(
+        machine.command("insight", "analyze", "--json", "--detectors", "ruff"),
+        cwd=project,
+        env=machine.environment(),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        found = reports(process.stdout.read().decode())
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert found["ruff"]["status"] == "failed"
+    assert usage.ru_maxrss < 400 * 1024, "KiB; 200 MiB of it are the output"
+
+
+def end_by(number: signal.Signals) -> Callable[[subprocess.Popen[bytes]], None]:
+    return lambda process: process.send_signal(number)
+
+
+@pytest.mark.parametrize("is_in_background", [False, True], ids=["foreground", "nohup"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_row_64_a_signal_ends_all_that_was_started(
+    machine: Machine, project: Path, number: signal.Signals, is_in_background: bool
+) -> None:
+    """As `nohup odavl … &` in a script is started: SIGHUP and SIGINT are ignored."""
+    if is_in_background and number != signal.SIGTERM:
+        pytest.skip("that is what it is for: it ends by SIGTERM alone")
+    for name in ("ruff", "bandit", "eslint"):
+        machine.puts(name, IGNORES_SIGNALS + LEAVES_THE_GROUP + HANGS)
+    shell = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh"] if is_in_background else []
+    process = subprocess.Popen(
+        [*shell, *machine.command("insight", "analyze", "--detectors", "ruff,bandit,eslint")],
+        cwd=project,
+        env=machine.environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: len(list(machine.notes.iterdir())) >= 2, process)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert told == b"Interrupted.\n"
+    assert machine.left_behind() == []
+
+
+def test_row_64_a_signal_ends_git_too(machine: Machine, project: Path) -> None:
+    """Git waits for who never writes to this FIFO."""
+    subprocess.run(["git", "init", "-q", project], check=True)
+    os.mkfifo(project / ".gitignore")
+    process = subprocess.Popen(
+        machine.command("insight", "analyze", "--detectors", "ruff"),
+        cwd=project,
+        env=machine.environment(),
+        stderr=subprocess.PIPE,
+    )
+
+    def children() -> list[psutil.Process]:
+        return psutil.Process(process.pid).children()
+
+    try:
+        wait_until(lambda: any("ls-files" in each.cmdline() for each in children()), process)
+        (git,) = children()
+        process.terminate()
+        process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert psutil.wait_procs([git], timeout=60)[1] == []
+
+
+def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+STRANGE = (
+    "new\nline", "back\\slash", "a b", "-x", "ünï", 'quo"te', "br[a]c*et", "t\tab", "sep\u2028",
+    "esc\x1b[31m", "p:1: x", "!n", "{a,b}", "~", "%41", "#x",
+)  # fmt: skip
+UNREADABLE = {
+    "fifo.py": "it is a FIFO",
+    "socket.py": "it is a socket",
+    "bad\\xff.py": "its name is no UTF-8",
+    "closed.py": "permission denied",
+    "unlisted/": "permission denied",
+    "unentered/in.py": "permission denied",
+}
+
+
+def without_privileges() -> tuple[str, ...]:
+    """Words before a command that make root ask for permission as everybody does."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("root reads everything, and setpriv is not here")
+    dropped = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}")
+
+
+@pytest.fixture
+def hostile(project: Path) -> Path:
+    """The project with all that cannot be read, and names that can hardly be."""
+    for name in STRANGE:
+        (project / f"{name}.py").write_text(CODE)
+        (project / f"{name}.js").write_text(SCRIPT)
+    (project / os.fsdecode(b"bad\xff.py")).write_text(CODE)
+    os.mkfifo(project / "fifo.py")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(project / "socket.py"))
+    (project / "device.py").symlink_to("/dev/zero")
+    (project / "dangling.py").symlink_to("nowhere.py")
+    (project / "loop.py").symlink_to("loop.py")
+    (project / "inner").mkdir()
+    (project / "inner" / "outer").symlink_to("..")
+    (project / "closed.py").write_text(CODE)
+    (project / "closed.py").chmod(0)
+    for name, mode in (("unlisted", 0o300), ("unentered", 0o600)):
+        (project / name).mkdir()
+        (project / name / "in.py").write_text(CODE)
+        (project / name).chmod(mode)
+    return project
+
+
+# Names that a tool cannot be given, whatever is done.
+UNFIT = {"vulture": ("new\nline", "sep\u2028", "p:1: x"), "basedpyright": ("back\\slash",)}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_row_64_of_a_hostile_tree_only_what_nobody_can_read_is_lost(
+    hostile: Path, home: Path, name: str
+) -> None:
+    if name == "eslint" and not HAS_ESLINT:
+        pytest.skip("ESLint is not installed")
+    (hostile / "typed.py").write_text("number: int = 'text'\n")
+    result = run_here(hostile, home, name, before=without_privileges())
+    report = reports(json.dumps(result))[name]
+    assert (report["status"], report["detail"]) == ("ran", "")
+    unread = {each["path"]: each["reason"] for each in report["unreadFiles"]}
+    suffix = ".js" if name == "eslint" else ".py"
+    unfit = {f"{each}{suffix}" for each in UNFIT.get(name, ())}
+    expected = {
+        path: why for path, why in UNREADABLE.items() if name != "eslint" or path.endswith("/")
+    }
+    assert {path: unread[path] for path in unread if path not in unfit} == expected
+    assert unfit <= unread.keys()
+    assert report["unreadCount"] == len(unread)
+    found = {
+        path
+        for path, findings in result["diagnostics"].items()
+        if any(each["source"] == name for each in findings)
+    }
+    if name in {"basedpyright", "mypy"}:
+        assert found == {"typed.py"}
+    elif name == "detect-secrets":
+        assert {f"{each}.py" for each in STRANGE} | {"settings.ini"} <= found
+    else:
+        assert {f"{each}{suffix}" for each in STRANGE} - unfit <= found
+
+
+def run_here(
+    project: Path, home: Path, name: str, *, timeout: int = 240, before: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """With the detectors of this machine."""
+    result = subprocess.run(
+        [
+            *(*before, sys.executable, "-m", "odavl", "insight", "analyze", "--json"),
+            *("--detectors", name, "--timeout", str(timeout)),
+        ],
+        cwd=project,
+        env=os.environ | {"ODAVL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_row_64_a_line_of_20_mb_costs_at_most_its_file(
+    project: Path, home: Path, name: str
+) -> None:
+    if name == "eslint" and not HAS_ESLINT:
+        pytest.skip("ESLint is not installed")
+    (project / "typed.py").write_text("number: int = 'text'\n")
+    (project / "long.py").write_text(f"x = '{'ab3' * 6_900_000}'\n")
+    (project / "long.js").write_text(f"var x = '{'ab3' * 6_900_000}';\n")
+    (project / "long.txt").write_text("ab3=/+" * 3_400_000)
+    result = run_here(project, home, name)
+    report = reports(json.dumps(result))[name]
+    assert report["status"] == "ran"
+    assert {each["path"] for each in report["unreadFiles"]} <= {"long.py", "long.js", "long.txt"}
+    assert {"pay.py", "ship.js", "settings.ini", "typed.py"} & result["diagnostics"].keys()
+
+
+@pytest.mark.parametrize("name", ["ruff", "bandit", "vulture"])
+def test_row_64_a_file_that_changes_or_goes_meanwhile_is_told(
+    machine: Machine, project: Path, name: str
+) -> None:
+    (project / "goes.py").write_text(CODE)
+    (project / "changes.py").write_text(CODE)
+    (project / "stays.py").write_text(CODE)
+    machine.links("detect-secrets")
+    machine.wraps(
+        name,
+        "if '--version' not in sys.argv:\n"
+        "    pathlib.Path('goes.py').unlink()\n"
+        "    pathlib.Path('changes.py').write_text('import sys\\n')\n",
+    )
+    found = analyze(machine, project, name, "detect-secrets", timeout=240)
+    if name == "vulture":
+        # It ends when a file that it was given is not there.
+        assert found[name]["status"] == "failed"
+        assert "goes.py could not be found" in found[name]["detail"]
+    told = found["detect-secrets" if name == "vulture" else name]
+    assert told["status"] == "ran"
+    unread = {each["path"]: each["reason"] for each in told["unreadFiles"]}
+    # Bandit tells it in the system's words.
+    gone = {"it went away during the analysis", "No such file or directory"}
+    assert unread.pop("goes.py") in gone
+    assert unread == {"changes.py": "it changed during the analysis"}
+
+
+SETTINGS = (
+    "pyproject.toml", "ruff.toml", ".bandit", ".gitignore", "pyrightconfig.json", "mypy.ini",
+    ".secrets.baseline",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_row_64_settings_that_never_end_cost_at_most_the_detector_that_reads_them(
+    project: Path, home: Path, name: str
+) -> None:
+    (project / name).unlink(missing_ok=True)
+    os.mkfifo(project / name)
+    result = run_here(project, home, "ruff,bandit,basedpyright,mypy,vulture", timeout=15)
+    found = reports(json.dumps(result))
+    lost = {each["name"] for each in found.values() if each["status"] != "ran"}
+    readers = {
+        "pyproject.toml": {"ruff", "basedpyright"},
+        "ruff.toml": {"ruff"},
+        ".bandit": {"bandit"},
+        "pyrightconfig.json": {"basedpyright"},
+    }
+    assert lost <= readers.get(name, set())
+    assert all(found[each]["detail"] for each in lost)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", ".odavl/config.toml"])
+def test_row_64_our_own_settings_that_are_no_file_are_refused_or_left(
+    project: Path, home: Path, name: str
+) -> None:
+    (project / ".odavl").mkdir()
+    os.mkfifo(project / name)
+    result = subprocess.run(
+        [sys.executable, "-m", "odavl", "insight", "analyze", "--detectors", "bandit"],
+        cwd=project,
+        env=os.environ | {"ODAVL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if name == "pyproject.toml":
+        assert result.returncode == 0, result.stderr
+    else:
+        assert result.returncode == 2
+        assert result.stderr.endswith("config.toml is no regular file.\n")
+
+
+def test_row_64_what_was_not_checked_is_told_on_the_terminal(project: Path, home: Path) -> None:
+    for number in range(12):
+        os.mkfifo(project / f"fifo{number}.py")
+
+    def told(*more: str) -> str:
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "odavl",
+                "insight",
+                "analyze",
+                "--detectors",
+                "ruff,bandit",
+                *more,
+            ],
+            cwd=project,
+            env=os.environ | {"ODAVL_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        ).stdout
+
+    short, long = told(), told("-v")
+    assert "NOT CHECKED\n  fifo0.py: it is a FIFO (ruff, bandit)\n" in short
+    assert "and 2 more (-v shows all)" in short
+    assert short.count("it is a FIFO") == 10
+    assert long.count("it is a FIFO") == 12

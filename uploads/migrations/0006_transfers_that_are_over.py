@@ -1,0 +1,20 @@
+"""What retention looks up, indexed while the hub goes on writing."""
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("uploads", "0005_keys_without_the_old_constraint")]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="transfer",
+            index=models.Index(
+                condition=models.Q(("state__in", ["done", "failed", "expired"])),
+                fields=["expires_at"],
+                name="transfer_over_by_expiry",
+            ),
+        ),
+    ]
