@@ -69,7 +69,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
         # The same upload came before in one request, and that was its answer.
         _end(locked, TransferState.DONE)
     locked.answer_status, locked.answer = answer.status, answer.body
-    locked.save(update_fields=["answer_status", "answer", "state", "job_id"])
+    locked.save(update_fields=["answer_status", "answer", "state", "job_id", "chunk_count"])
     return answer
 
 
@@ -90,7 +90,7 @@ def run_assembly(claim: Claim) -> None:
             if locked.state != TransferState.ASSEMBLING:
                 return
             _handed_over(locked, parts, crc32)
-            locked.save(update_fields=["state"])
+            locked.save(update_fields=["state", "chunk_count"])
             claim.guard()
     except RefusedError as error:
         with transaction.atomic():
@@ -235,7 +235,7 @@ def _locked(pk: UUID) -> Transfer:
 
 
 def _end(transfer: Transfer, state: TransferState) -> None:
-    transfer.state = state
+    transfer.state, transfer.chunk_count = state, 0
     TransferChunk.objects.belonging_to(transfer=transfer).delete()
 
 

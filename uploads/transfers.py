@@ -31,6 +31,7 @@ from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.arriving import Arriving
 from storage.objects.interface import Staged
+from uploads.bounds import check_room
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
@@ -57,7 +58,8 @@ def begin(
 
     With an ``idempotency_key`` it is the same of its project for ever. Cut otherwise than before,
     it goes on with the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for
-    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`project_for` raises.
+    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`check_room` and
+    :func:`project_for` raise.
     """
     check_type(product, request.type)
     _check_manifest(request)
@@ -79,10 +81,15 @@ def begin(
             idempotency_key=idempotency_key,
             digest=digest,
         )
+    begins = transfer.state == TransferState.EXPIRED or transfer.expires_at is None
     if transfer.state == TransferState.EXPIRED:
         transfer.state = TransferState.OPEN
     if transfer.state != TransferState.OPEN:
         return Begun(transfer, [])
+    count = len(request.chunks)
+    if begins or count > transfer.chunk_count:
+        check_room(principal, transfer, chunks=count)
+    transfer.chunk_count = count
     transfer.expires_at = database_now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
@@ -153,6 +160,7 @@ def clean_up() -> int:
     )
     for pk in held.order_by().values_list("transfer", flat=True).distinct()[:_AT_ONCE]:
         TransferChunk.across_organizations.filter(transfer_id=pk).delete()
+        Transfer.across_organizations.filter(pk=pk).update(chunk_count=0)
     return storage.discard_chunks(older_than=now - LEASE)
 
 
@@ -169,7 +177,7 @@ def forget_transfers(*, older_than: datetime, at_most: int) -> int:
 
 def _end(pk: UUID) -> None:
     Transfer.across_organizations.filter(pk=pk).update(
-        state=TransferState.EXPIRED, expires_at=database_now()
+        state=TransferState.EXPIRED, expires_at=database_now(), chunk_count=0
     )
     TransferChunk.across_organizations.filter(transfer_id=pk).delete()
 
