@@ -8,6 +8,8 @@ from django.db.migrations import AddConstraint, RunSQL
 from django.db.migrations.state import ProjectState
 from django.db.models import UniqueConstraint
 
+from accounts.connections import set_timeouts
+
 _SECONDS = 10
 
 
@@ -41,10 +43,15 @@ class AddUniqueConcurrently(NotInTransactionMixin, AddConstraint):
             return
         statement = str(self.constraint.create_sql(model, schema_editor))
         name = schema_editor.quote_name(self.constraint.name)
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        schema_editor.execute(
-            statement.replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDEX CONCURRENTLY", 1)
-        )
+        # It waits for transactions that were there before it, and keeps nobody waiting meanwhile.
+        schema_editor.execute("SET lock_timeout = 0")
+        try:
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            schema_editor.execute(
+                statement.replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDEX CONCURRENTLY", 1)
+            )
+        finally:
+            set_timeouts(schema_editor.connection)
 
     def database_backwards(
         self,

@@ -38,10 +38,11 @@ from storage.models import StoredObject
 from uploads.addresses import transfer_address
 from uploads.contents import StoredContent, content_of
 from uploads.idempotency import RequestKey, answer_once, same_as_transfer
+from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks
 from uploads.services import hand_over, status_for
-from uploads.transfers import LEASE, take_up_known
+from uploads.transfers import LEASE
 
 ASSEMBLY_JOB = "uploads.assemble"
 _ALL = 100
@@ -59,7 +60,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
         return Answer(locked.answer_status or HTTPStatus.OK, bytes(locked.answer), replayed=True)
     if locked.state == TransferState.EXPIRED:
         raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
-    take_up_known(locked)
+    take_up_known(principal, locked)
     missing = missing_chunks(locked)
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
@@ -68,7 +69,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
         # The same upload came before in one request, and that was its answer.
         _end(locked, TransferState.DONE)
     locked.answer_status, locked.answer = answer.status, answer.body
-    locked.save(update_fields=["answer_status", "answer", "state", "job_id"])
+    locked.save(update_fields=["answer_status", "answer", "state", "job_id", "chunk_count"])
     return answer
 
 
@@ -89,7 +90,7 @@ def run_assembly(claim: Claim) -> None:
             if locked.state != TransferState.ASSEMBLING:
                 return
             _handed_over(locked, parts, crc32)
-            locked.save(update_fields=["state"])
+            locked.save(update_fields=["state", "chunk_count"])
             claim.guard()
     except RefusedError as error:
         with transaction.atomic():
@@ -234,7 +235,7 @@ def _locked(pk: UUID) -> Transfer:
 
 
 def _end(transfer: Transfer, state: TransferState) -> None:
-    transfer.state = state
+    transfer.state, transfer.chunk_count = state, 0
     TransferChunk.objects.belonging_to(transfer=transfer).delete()
 
 

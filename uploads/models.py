@@ -85,6 +85,8 @@ class Transfer(OrganizationScoped):
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 - none is not ""
     digest = models.CharField(max_length=64)
     """What is uploaded, whatever the chunks: the same digest is the same transfer."""
+    chunk_count = models.IntegerField(default=0, db_default=0)
+    """The rows that it holds; 0 once they have gone."""
     state = models.CharField(
         max_length=10, choices=TransferState, default=TransferState.OPEN, db_default="open"
     )
@@ -119,6 +121,11 @@ class Transfer(OrganizationScoped):
                 fields=["expires_at"],
                 condition=models.Q(state__in=["done", "failed", "expired"]),
                 name="transfer_over_by_expiry",
+            ),
+            models.Index(
+                fields=["organization"],
+                condition=models.Q(state__in=["open", "assembling", "failed"]),
+                name="transfer_holding",
             ),
         ]
 

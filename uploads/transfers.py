@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 
 from accounts.clock import database_now
 from accounts.models import Organization, Project
@@ -30,8 +30,9 @@ from odavl.wire.errors import (
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.arriving import Arriving
-from storage.models import StoredObject
 from storage.objects.interface import Staged
+from uploads.bounds import check_room
+from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
 from uploads.services import check_type, kept_metadata, project_for
@@ -57,7 +58,8 @@ def begin(
 
     With an ``idempotency_key`` it is the same of its project for ever. Cut otherwise than before,
     it goes on with the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for
-    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`project_for` raises.
+    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`check_room` and
+    :func:`project_for` raise.
     """
     check_type(product, request.type)
     _check_manifest(request)
@@ -79,14 +81,19 @@ def begin(
             idempotency_key=idempotency_key,
             digest=digest,
         )
+    begins = transfer.state == TransferState.EXPIRED or transfer.expires_at is None
     if transfer.state == TransferState.EXPIRED:
         transfer.state = TransferState.OPEN
     if transfer.state != TransferState.OPEN:
         return Begun(transfer, [])
+    count = len(request.chunks)
+    if begins or count > transfer.chunk_count:
+        check_room(principal, transfer, chunks=count)
+    transfer.chunk_count = count
     transfer.expires_at = database_now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
-    take_up_known(transfer)
+    take_up_known(principal, transfer)
     return Begun(transfer, missing_chunks(transfer))
 
 
@@ -136,24 +143,6 @@ def drop(transfer: Transfer) -> None:
     _end(locked.pk)
 
 
-def take_up_known(transfer: Transfer) -> None:
-    """Hold those missing chunks that the organization has, in the caller's transaction."""
-    missing = TransferChunk.objects.belonging_to(transfer=transfer).filter(stored=None)
-    known = StoredObject.objects.for_organization(transfer.organization).filter(
-        sha256__in=missing.values("sha256"), missing_since=None
-    )
-    # Locked, so that clean-up either sees that they are held or has removed them already.
-    held = list(
-        known.select_for_update(no_key=True, of=("self",))
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
-    if not held:
-        return
-    same = known.filter(sha256=OuterRef("sha256"), size=OuterRef("size"), pk__in=held)
-    missing.update(stored_id=Subquery(same.values("pk")[:1]))
-
-
 def clean_up() -> int:
     """End transfers that nobody has used for :data:`LEASE`, then let go of chunks; how many.
 
@@ -171,6 +160,7 @@ def clean_up() -> int:
     )
     for pk in held.order_by().values_list("transfer", flat=True).distinct()[:_AT_ONCE]:
         TransferChunk.across_organizations.filter(transfer_id=pk).delete()
+        Transfer.across_organizations.filter(pk=pk).update(chunk_count=0)
     return storage.discard_chunks(older_than=now - LEASE)
 
 
@@ -187,7 +177,7 @@ def forget_transfers(*, older_than: datetime, at_most: int) -> int:
 
 def _end(pk: UUID) -> None:
     Transfer.across_organizations.filter(pk=pk).update(
-        state=TransferState.EXPIRED, expires_at=database_now()
+        state=TransferState.EXPIRED, expires_at=database_now(), chunk_count=0
     )
     TransferChunk.across_organizations.filter(transfer_id=pk).delete()
 
@@ -239,12 +229,19 @@ def _known(project: Project, digest: str, key: str | None) -> Transfer | None:
 
 def _set_manifest(transfer: Transfer, chunks: list[Chunk]) -> None:
     rows = TransferChunk.objects.belonging_to(transfer=transfer)
-    known = rows.order_by("position").values_list("sha256", "size")
-    if [(chunk.sha256, chunk.size) for chunk in chunks] == list(known):
+    known = list(rows.order_by("position").values_list("sha256", "size", "stored"))
+    if [(chunk.sha256, chunk.size) for chunk in chunks] == [each[:2] for each in known]:
         return
+    arrived = {(sha256, size): stored for sha256, size, stored in known if stored is not None}
     rows.delete()
     TransferChunk.across_organizations.bulk_create(
-        TransferChunk(transfer=transfer, position=position, sha256=chunk.sha256, size=chunk.size)
+        TransferChunk(
+            transfer=transfer,
+            position=position,
+            sha256=chunk.sha256,
+            size=chunk.size,
+            stored_id=arrived.get((chunk.sha256, chunk.size)),
+        )
         for position, chunk in enumerate(chunks)
     )
 

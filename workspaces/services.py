@@ -59,7 +59,9 @@ def hold_offered(*, project: Project, chunks: Sequence[Chunk]) -> tuple[list[str
     until = timezone.now() + LEASE
     rows = WorkspaceContent.objects.belonging_to(workspace=workspace)
     with transaction.atomic():
-        known = rows.filter(stored__sha256__in=names).select_for_update(of=("self",))
+        # What the object store has lost is asked for: sent again, it is mended.
+        known = rows.filter(stored__sha256__in=names, stored__missing_since=None)
+        known = known.select_for_update(of=("self",))
         held = dict(known.order_by("pk").values_list("stored__sha256", "pk"))
         rows.filter(pk__in=held.values(), in_head=False).update(held_until=until)
     return [name for name in names if name not in held], until

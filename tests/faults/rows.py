@@ -77,6 +77,7 @@ ROWS: dict[int, str] = {
     62: "brotli or gzip answers of a hostile hub",
     61: "60 wrong passwords at any door, guesses from elsewhere, proxies, links in logs",
     54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",
+    60: "a key bound to a project: files, transfers and contents of another",
     65: "runs that arrive in the wrong order",
 }
 

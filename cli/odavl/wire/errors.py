@@ -11,6 +11,7 @@
     │   ├── HubUnreachable             no connection, or no answer in time
     │   ├── NotTheHub                  something answered that is not a hub (captive portal, proxy)
     │   ├── RateLimited        429
+    │   ├── TooManyTransfers   429     uploads in chunks that nobody has ended yet
     │   ├── RequestTimeout     408
     │   ├── InProgress         409     the same request is still under way
     │   ├── ServerFault        500
@@ -138,6 +139,12 @@ class RateLimited(TransientError):
     code = "rate_limited"
     status = HTTPStatus.TOO_MANY_REQUESTS
     title = "Too many requests"
+
+
+class TooManyTransfers(TransientError):
+    code = "too_many_transfers"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    title = "Too many uploads in chunks are under way"
 
 
 class RequestTimeout(TransientError):

@@ -22,6 +22,12 @@ MAX_CONCURRENCY = 4
 MAX_CHUNKS = 5_000
 """Most chunks of one transfer."""
 
+MAX_OPEN_TRANSFERS = 100
+"""Most transfers of one API key that are under way; the rows of their chunks are bounded, too."""
+MAX_OPEN_CHUNKS = 100_000
+MAX_ORGANIZATION_TRANSFERS = 400
+MAX_ORGANIZATION_CHUNKS = 300_000
+
 MAX_TRANSFER_SIZE = MAX_INFLATED_SIZE
 """Largest payload in chunks, uncompressed."""
 

@@ -1,7 +1,7 @@
 """Uploads in chunks: what is announced, what is missing, what ends it. Sizes are bytes.
 
-A chunk is named by the SHA-256 (lower-case hex) of its uncompressed bytes and belongs to an
-organization: resuming a transfer and sparing known chunks are the same thing.
+A chunk is named by the SHA-256 (lower-case hex) of its uncompressed bytes. One that the sender may
+read already is not missing: resuming a transfer and sparing known chunks are the same thing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TransferStarted(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class ChunkStored(msgspec.Struct, kw_only=True):
-    """201 for a chunk that is new, 200 for one that the hub had."""
+    """201 for a chunk that the transfer lacked, 200 for one that it had."""
 
     sha256: str
     size: int
