@@ -89,5 +89,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return response
 
     def set_password(self, user: User, password: str) -> None:
+        """By a link or with the old password: it is the person, and this is a place of theirs."""
         super().set_password(user, password)
         forget_guesses(context.request, user)
+        remember_place(user, address_counted(context.request))
