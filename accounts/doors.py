@@ -33,7 +33,6 @@ DOORS = {
     # Each of these makes an account, or has a letter sent.
     "account_signup": Door("signup", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
     "account_reset_password": Door("reset", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
-    "account_email": Door("email", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
     # A link's secret; opened, looked at and sent it is three requests.
     "account_reset_password_from_key": Door("key", (Limit(30, 10 * _MINUTE),)),
     "account_confirm_email": Door("confirm", (Limit(30, 10 * _MINUTE),)),
