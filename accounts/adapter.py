@@ -12,11 +12,10 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts import letters
 from accounts.devices import remember_device, remember_place
-from accounts.doors import address_counted
+from accounts.doors import address_counted, leads_here
 from accounts.guessing import forget_guesses
 from accounts.models import User
 from accounts.queries import first_organization_of
@@ -45,11 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return str(request.META.get("REMOTE_ADDR") or "-")
 
     def is_safe_url(self, url: str | None) -> bool:
-        """Whether ``url`` leads to this very host: other hosts that are answered may be others'."""
-        request: HttpRequest = context.request
-        return url_has_allowed_host_and_scheme(
-            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-        )
+        return leads_here(url)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if not letters.are_sent():
@@ -94,5 +89,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return response
 
     def set_password(self, user: User, password: str) -> None:
+        """By a link or with the old password: it is the person, and this is a place of theirs."""
         super().set_password(user, password)
         forget_guesses(context.request, user)
+        remember_place(user, address_counted(context.request))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.counting import Claim, Limit, take
 from odavl.wire.errors import RateLimited
@@ -32,7 +33,6 @@ DOORS = {
     # Each of these makes an account, or has a letter sent.
     "account_signup": Door("signup", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
     "account_reset_password": Door("reset", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
-    "account_email": Door("email", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
     # A link's secret; opened, looked at and sent it is three requests.
     "account_reset_password_from_key": Door("key", (Limit(30, 10 * _MINUTE),)),
     "account_confirm_email": Door("confirm", (Limit(30, 10 * _MINUTE),)),
@@ -59,6 +59,14 @@ def enter(request: HttpRequest, view_name: str) -> None:
     door = DOORS.get(view_name)
     if door is not None and (request.method == "POST" or view_name in _ALSO_WHEN_READ):
         knock(request, door)
+
+
+def leads_here(url: str | None) -> bool:
+    """Whether ``url`` is a path of this hub: the only place to which a door leads people on.
+
+    Other hosts that are answered (``ALLOWED_HOSTS``) may be other people's.
+    """
+    return bool(url) and str(url).startswith("/") and url_has_allowed_host_and_scheme(url, None)
 
 
 def wrong_key(request: HttpRequest) -> None:

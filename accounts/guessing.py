@@ -25,6 +25,7 @@ from django.http import HttpRequest
 from accounts.counting import Claim, Limit, forget, give_back, take
 from accounts.devices import device_of, is_place_of
 from accounts.doors import address_counted
+from accounts.letters import tell_of_guessing
 from accounts.models import User
 from accounts.services.audit import record
 from odavl.wire.errors import RateLimited
@@ -111,7 +112,7 @@ def _short(text: str) -> str:
 
 
 def _note(user: User) -> None:
-    """Guesses from many addresses: the log and the person's organizations are told, once a day."""
+    """Guesses from many addresses: log, audit log and the person are told, once a day."""
     if take(Claim(f"noted:{user.pk}", _NOTED)) is not None:
         return
     _log.warning(
@@ -127,3 +128,4 @@ def _note(user: User) -> None:
                 target=user.email,
                 details={"reason": "wrong passwords from many addresses"},
             )
+    tell_of_guessing(user)

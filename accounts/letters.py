@@ -16,6 +16,8 @@ from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
 from accounts.counting import Claim, Limit, take
 from accounts.models import User
@@ -46,6 +48,23 @@ def send(letter: EmailMessage) -> None:
         _log.error("Too many letters wait for the mail server; one was dropped.")
         return
     _sender.submit(_send, letter)
+
+
+def tell_of_guessing(user: User) -> None:
+    """Tell ``user`` that many wrong passwords came for them, in the hub's own language.
+
+    Not in that of the request: it is the attacker's.
+    """
+    if not are_sent() or not user.is_active:
+        return
+    with translation.override(settings.LANGUAGE_CODE):
+        subject = gettext("Somebody guesses your password")
+        text = gettext(
+            "Many wrong passwords for your account came from many addresses. None of them was "
+            "right, and you need not do anything. For a while you can sign in only where you "
+            "signed in before. A password that you use nowhere else is the best protection."
+        )
+    send(EmailMessage(f"ODAVL: {subject}", f"{text}\n\n{settings.PUBLIC_URL}/", to=[user.email]))
 
 
 def reset_path(user: User) -> str:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from http import HTTPStatus
 
-from allauth.account.adapter import get_adapter
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
 from django.utils.translation import ngettext
 
-from accounts.doors import enter
+from accounts.doors import enter, leads_here
 from odavl.wire.errors import RateLimited
 from odavl_hub.api_errors import is_api
 
@@ -78,6 +77,6 @@ def _wait(seconds: int) -> str:
 def _again(request: HttpRequest) -> str:
     """This page once more, with the way back that it had."""
     target = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)
-    if target and get_adapter().is_safe_url(target):
+    if target is not None and leads_here(target):
         return f"{request.path}?{urlencode({REDIRECT_FIELD_NAME: target})}"
     return request.path

@@ -11,7 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.doors import leads_here
 
 
 class OperatorsSite(AdminSite):
@@ -26,9 +27,7 @@ class OperatorsSite(AdminSite):
         """To the site's sign-in and back; 403 for people who are no operators."""
         del extra_context
         target = request.GET.get(REDIRECT_FIELD_NAME) or request.POST.get(REDIRECT_FIELD_NAME)
-        if not target or not url_has_allowed_host_and_scheme(
-            target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-        ):
+        if target is None or not leads_here(target):
             target = reverse("admin:index")
         if not request.user.is_authenticated:
             return redirect_to_login(target, reverse("account_login"))

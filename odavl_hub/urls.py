@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from allauth.account import urls as account_urls
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+
+# A person has one address, with which they sign in. A second one, which anybody could claim, would
+# only blur who somebody is; and asking for it has letters sent to strangers.
+_ACCOUNTS = [entry for entry in account_urls.urlpatterns if entry.name != "account_email"]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls_api")),
@@ -21,7 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 urlpatterns += i18n_patterns(
     path("operate/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include(_ACCOUNTS)),
     path("", include("dashboard.urls")),
     path("<slug:organization_slug>/", include("insight.urls")),
     path("<slug:organization_slug>/autopilot/", include("autopilot.urls")),

@@ -1,9 +1,11 @@
-"""The schema, brought up to date before anything serves. Imported with Django set up."""
+"""What is looked at before anything serves: settings and schema. Imported with Django set up."""
 
 from __future__ import annotations
 
 import time
 
+from django.conf import settings
+from django.core import checks
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections
 from django.db.backends.utils import CursorWrapper
@@ -11,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.connections import ProcessKind, serving_as
 from odavl_hub.supervisor.errors import StartError
+from odavl_hub.supervisor.output import say
 
 _LOOK_SECONDS = 0.2
 _LOCK = 0x0DA_71  # any number that nobody else takes advisory locks on
@@ -49,3 +52,15 @@ def _wait_for_others(cursor: CursorWrapper) -> None:
         if cursor.fetchone()[0]:
             return
         time.sleep(_LOOK_SECONDS)
+
+
+def check_settings() -> None:
+    """Say what the system checks find; raises :class:`StartError` where the hub must not serve."""
+    is_public = settings.PUBLIC_URL.startswith("https://")
+    found = checks.run_checks(include_deployment_checks=is_public)
+    for message in found:
+        if message.is_silenced() or not str(message.id).startswith("odavl_hub."):
+            continue
+        if message.is_serious():
+            raise StartError(f"{message.msg} {message.hint}")
+        say(f"hub: {message.msg} {message.hint}")

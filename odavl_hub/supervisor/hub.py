@@ -87,6 +87,7 @@ class Hub:
         database.migrate()
         _see_static_files()
         roles.preload()
+        database.check_settings()
         # What was made so far lives as long as we do: collecting it would only unshare its pages.
         gc.collect()
         gc.freeze()

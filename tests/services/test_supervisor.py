@@ -225,6 +225,22 @@ def test_an_unwritable_data_folder_is_refused_in_one_line(tmp_path):
     assert "ODAVL_DATA" in error
 
 
+def test_a_setting_that_cannot_be_read_is_refused_in_one_line(tmp_path):
+    code, error = refused(tmp_path / "data", TRUSTED_PROXIES="10.0.0.0/8,nginx")
+
+    assert code == 2
+    assert error.splitlines()[-1].startswith("odavl hub: TRUSTED_PROXIES has 'nginx'. Write ")
+
+
+def test_a_hub_for_others_says_what_its_settings_lack(start_hub):
+    hub = start_hub(ODAVL_PUBLIC_URL="https://odavl.example", ALLOWED_HOSTS="127.0.0.1,localhost")
+    hub.wait_until_serving()
+    hub.send(signal.SIGTERM)
+    _, said = hub.process.communicate(timeout=60)
+    for name in ("TRUSTED_PROXIES", "EMAIL_HOST", "ALLOWED_HOSTS"):
+        assert f"{name}" in said
+
+
 @pytest.mark.parametrize(
     ("variable", "scheme", "path"),
     [("DATABASE_URL", "postgresql", "odavl"), ("REDIS_URL", "redis", "0")],
