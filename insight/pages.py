@@ -29,6 +29,7 @@ from storage.responses import stored_json
 
 PAGE_SIZE = 50
 _RECENT_RUNS = 8
+_RECENT_BRANCHES = 20
 _FEW = 500
 _DIFF_ORDER = ("-severity", "id")
 _RUNS_ORDER = ("-sequence",)
@@ -255,11 +256,17 @@ def _project_called(request: OrganizationRequest, slug: str) -> Project:
 
 def _project_context(request: OrganizationRequest, slug: str, section: str) -> dict[str, Any]:
     project = _project_called(request, slug)
-    streams = list(queries.streams_of(project).select_related("project__organization"))
-    branch = request.GET.get("branch")
-    named = (stream for stream in streams if stream.branch == branch)
-    stream = next(named, streams[0] if streams else None)
+    stream = _stream(project, request.GET.get("branch"))
+    streams = list(queries.latest_streams(project)[:_RECENT_BRANCHES])
     return _frame(request, project, stream, section) | {"streams": streams}
+
+
+def _stream(project: Project, branch: str | None) -> Stream | None:
+    """The branch that was asked for, else the one that the project begins with."""
+    stream = queries.stream_of(project, branch) or queries.stream_of(project)
+    if stream is not None:
+        stream.project = project
+    return stream
 
 
 def _frame(
