@@ -95,6 +95,19 @@ SELECT stream_id, id, greatest(introduced / 3, 1), greatest(introduced / 2, 2)
 FROM insight_issue WHERE stream_id = %(stream)s AND introduced > 10 ORDER BY identity
 LIMIT %(past)s;
 """
+_HEAD = """
+WITH open AS (
+    SELECT severity, count(*) AS number FROM insight_issue
+    WHERE stream_id = %(stream)s AND resolved IS NULL AND NOT suppressed GROUP BY severity
+), counted AS (
+    SELECT sum(number) AS total, jsonb_object_agg(
+        (ARRAY['info', 'low', 'medium', 'high', 'critical'])[severity], number) AS by_severity
+    FROM open
+)
+UPDATE insight_run SET open_total = counted.total, open_by_severity = counted.by_severity
+FROM counted, insight_stream AS stream
+WHERE stream_id = %(stream)s AND stream.id = stream_id AND sequence = stream.last_sequence
+"""
 
 
 def grow(cursor: Any, project: str, size: Size) -> None:
@@ -116,7 +129,7 @@ def grow(cursor: Any, project: str, size: Size) -> None:
         "branches": size.branches,
         "files": _FILES,
     }
-    for statement in (_BRANCHES, _RUNS, _ISSUES):
+    for statement in (_BRANCHES, _RUNS, _ISSUES, _HEAD):
         cursor.execute(statement, values)
 
 

@@ -70,6 +70,7 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    57: "an upload to a busy branch, eight at once",
 }
 
 MISSING: dict[int, Missing] = {

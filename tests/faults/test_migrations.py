@@ -42,7 +42,7 @@ def fault_of(room: str, operation: Operation) -> str:
         return "takes away what the version before uses"
     if isinstance(operation, AddField) and not _may_be_left_out(operation.field):
         return "adds a column that the version before does not fill in"
-    if isinstance(operation, AddIndex) and (room, operation.model_name_lower) in LARGE:
+    if type(operation) is AddIndex and (room, operation.model_name_lower) in LARGE:
         return "locks a large table; use AddIndexConcurrently"
     return ""
 
