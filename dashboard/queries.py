@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.models import Organization, Project
 from insight.models import Run, RunState, Stream
+from insight.queries import latest_run_ids
 
 _TREND_RUNS = 30
 
@@ -64,21 +65,17 @@ def _states(organization: Organization) -> list[ProjectState]:
 def _shown_streams(organization: Organization) -> dict[object, Stream]:
     """By project: its default branch's stream, else the one made last."""
     streams = Stream.objects.for_organization(organization)
-    by_age = streams.annotate(default=F("project__default_branch")).order_by("pk")
-    shown: dict[object, Stream] = {}
-    for stream in by_age:
-        known = shown.get(stream.project_id)
-        if known is None or known.branch != stream.default:
-            shown[stream.project_id] = stream
-    return shown
+    is_default = Q(branch=F("project__default_branch"))
+    shown = streams.annotate(is_default=is_default).order_by("project_id", "-is_default", "-pk")
+    return {stream.project_id: stream for stream in shown.distinct("project_id")}
 
 
 def _last_runs(organization: Organization, streams: Iterable[Stream]) -> dict[object, Run]:
-    runs = Run.objects.for_organization(organization).filter(
-        stream__in=list(streams), state=RunState.COMPLETED
+    shown = Stream.objects.for_organization(organization).filter(
+        pk__in=[stream.pk for stream in streams]
     )
-    newest = runs.order_by("stream_id", "-sequence").distinct("stream_id")
-    return {run.stream_id: run for run in newest}
+    runs = Run.objects.for_organization(organization).filter(pk__in=latest_run_ids(shown))
+    return {run.stream_id: run for run in runs}
 
 
 def _trends(organization: Organization, streams: Iterable[Stream]) -> dict[object, list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -102,7 +103,9 @@ class RunIssuesView(APIView):
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         run = queries.run_of(principal_of(request), run_id)
-        return _issue_page(request, run.stream, queries.issues_in(run), _BY_SEVERITY)
+        issues = queries.issues_in(run)
+        count = partial(queries.count_in, run)
+        return _issue_page(request, run.stream, issues, _BY_SEVERITY, count=count)
 
 
 class RunDiffView(APIView):
@@ -123,12 +126,11 @@ class RunDiffView(APIView):
         run = queries.run_of(principal, run_id)
         base = _base(principal, run, request.query_params.get("against"))
         if base is None:
+            found = None
             diff_new, diff_fixed = queries.issues_in(run), queries.issues_in(run).none()
-            unchanged = 0
         else:
             found = queries.diff(run, base)
             diff_new, diff_fixed = found.new, found.fixed
-            unchanged = found.unchanged_count()
         part = request.query_params.get("part")
         if part is not None:
             if part not in ("new", "fixed"):
@@ -141,9 +143,15 @@ class RunDiffView(APIView):
             wire.RunDiff(
                 run=str(run.pk),
                 against=str(base.pk) if base else None,
-                new=_diff_part(run.stream, diff_new),
-                fixed=_diff_part(base.stream if base else run.stream, diff_fixed),
-                unchanged=wire.DiffCount(count=unchanged),
+                new=_diff_part(
+                    run.stream, diff_new, found.new_count if found else queries.count_in(run)
+                ),
+                fixed=_diff_part(
+                    base.stream if base else run.stream,
+                    diff_fixed,
+                    found.fixed_count if found else 0,
+                ),
+                unchanged=wire.DiffCount(count=found.unchanged_count if found else 0),
             )
         )
 
@@ -226,6 +234,7 @@ def _issue_page(
     order: tuple[str, ...],
     *,
     searched: bool = False,
+    count: Callable[[], int] | None = None,
 ) -> Response:
     """One page of a stream's issues; its ``total`` where that costs less than the page itself.
 
@@ -238,12 +247,14 @@ def _issue_page(
         return response
     if "next" not in response.data:
         response.data["total"] = len(response.data["items"])
-    elif not searched and (count := queries.bounded_count(issues)) <= queries.COUNT_LIMIT:
-        response.data["total"] = count
+    elif not searched:
+        total = count() if count else queries.bounded_count(issues)
+        if total <= queries.COUNT_LIMIT:
+            response.data["total"] = total
     return response
 
 
-def _diff_part(stream: Stream, issues: QuerySet[Issue]) -> wire.DiffPart:
+def _diff_part(stream: Stream, issues: QuerySet[Issue], count: int) -> wire.DiffPart:
     rows = _listed(issues).order_by(*_BY_SEVERITY)
     found = list(rows[: limits.DEFAULT_PAGE_SIZE + 1])
     shown = found[: limits.DEFAULT_PAGE_SIZE]
@@ -251,7 +262,7 @@ def _diff_part(stream: Stream, issues: QuerySet[Issue]) -> wire.DiffPart:
     if len(found) > len(shown):
         following = encode_cursor([shown[-1].severity, shown[-1].pk])
     return wire.DiffPart(
-        count=issues.order_by().count(),
+        count=count,
         items=[_shown(stream, issue) for issue in shown],
         next=following,
     )

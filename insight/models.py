@@ -185,7 +185,15 @@ class Issue(OrganizationScoped):
                 name="issue_unresolved",
                 condition=Q(resolved__isnull=True),
             ),
-            models.Index(fields=["stream", "introduced"], name="issue_introduced"),
+            # What lived at a run, and what has ever been there, in the order of lists.
+            models.Index(fields=["stream", "-severity", "id"], name="issue_by_severity"),
+            # A run that speaks for some files reads only theirs.
+            models.Index(
+                fields=["stream", "path"],
+                name="issue_unresolved_path",
+                condition=Q(resolved__isnull=True),
+            ),
+            models.Index(fields=["stream", "introduced", "resolved"], name="issue_lives"),
             models.Index(
                 fields=["stream", "resolved"],
                 name="issue_resolved",
@@ -209,7 +217,10 @@ class PastInterval(OrganizationScoped):
     resolved = models.IntegerField()
 
     class Meta(OrganizationScoped.Meta):
-        indexes = [models.Index(fields=["stream", "introduced"], name="past_interval_start")]
+        indexes = [
+            models.Index(fields=["stream", "introduced"], name="past_interval_start"),
+            models.Index(fields=["stream", "resolved"], name="past_interval_end"),
+        ]
 
     def __str__(self) -> str:
         return f"[{self.introduced}, {self.resolved})"

@@ -25,13 +25,17 @@ from insight import browsing, queries
 from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage, TriageEvent
 from insight.services import MAX_REASON_LENGTH, triage_issues
+from odavl.wire import limits
+from odavl.wire.errors import InProgress
 from storage.responses import stored_json
 
 PAGE_SIZE = 50
 _RECENT_RUNS = 8
+_RECENT_BRANCHES = 20
 _FEW = 500
 _DIFF_ORDER = ("-severity", "id")
 _RUNS_ORDER = ("-sequence",)
+_BRANCHES_ORDER = ("branch", "id")
 
 _STATES = {
     "open": gettext_lazy("Open"),
@@ -157,16 +161,39 @@ def triage(request: OrganizationRequest, project_slug: str) -> HttpResponseBase:
     chosen = [text for text in request.POST.getlist("issue")[:PAGE_SIZE] if text.isdecimal()]
     if state in Triage.values and chosen:
         own = Issue.objects.for_organization(request.organization)
-        count = triage_issues(
-            issues=own.filter(pk__in=chosen, stream__project=project),
-            state=Triage(state),
-            reason=request.POST.get("reason", "")[:MAX_REASON_LENGTH],
-            by=request.principal,
-        )
-        messages.success(request, _told(Triage(state), count))
+        try:
+            count = triage_issues(
+                issues=own.filter(pk__in=chosen, stream__project=project),
+                state=Triage(state),
+                reason=request.POST.get("reason", "")[:MAX_REASON_LENGTH],
+                by=request.principal,
+            )
+        except InProgress:
+            messages.warning(request, _("A run changes these issues now: try again in a moment."))
+        else:
+            messages.success(request, _told(Triage(state), count))
     else:
         messages.warning(request, _("Nothing was selected."))
     return redirect(_back(request, project))
+
+
+@require_safe
+@member_page
+def branches(request: OrganizationRequest, project_slug: str) -> HttpResponse:
+    """All branches of a project, by name, or those whose names hold a text."""
+    context = _project_context(request, project_slug, "branches")
+    text = request.GET.get("text", "").replace("\x00", "").strip()[: limits.MAX_BRANCH_LENGTH]
+    found = queries.streams_of(context["project"])
+    context |= {
+        "text": text,
+        "page": listing.page_of(
+            found.filter(branch__icontains=text) if text else found,
+            order=_BRANCHES_ORDER,
+            cursor=request.GET.get("cursor", ""),
+            size=PAGE_SIZE,
+        ),
+    }
+    return render(request, "insight/branches.html", context)
 
 
 def _runs_of(stream: Stream) -> Any:
@@ -255,11 +282,23 @@ def _project_called(request: OrganizationRequest, slug: str) -> Project:
 
 def _project_context(request: OrganizationRequest, slug: str, section: str) -> dict[str, Any]:
     project = _project_called(request, slug)
-    streams = list(queries.streams_of(project).select_related("project__organization"))
-    branch = request.GET.get("branch")
-    named = (stream for stream in streams if stream.branch == branch)
-    stream = next(named, streams[0] if streams else None)
-    return _frame(request, project, stream, section) | {"streams": streams}
+    stream = _stream(project, request.GET.get("branch"))
+    latest = list(queries.latest_streams(project)[: _RECENT_BRANCHES + 1])
+    shown = latest[:_RECENT_BRANCHES]
+    if stream is not None and stream not in shown:
+        shown.insert(0, stream)
+    return _frame(request, project, stream, section) | {
+        "streams": shown,
+        "more_branches": len(latest) > _RECENT_BRANCHES,
+    }
+
+
+def _stream(project: Project, branch: str | None) -> Stream | None:
+    """The branch that was asked for, else the one that the project begins with."""
+    stream = queries.stream_of(project, branch) or queries.stream_of(project)
+    if stream is not None:
+        stream.project = project
+    return stream
 
 
 def _frame(
@@ -277,6 +316,7 @@ def _frame(
         "section": section,
         "branch_query": branch,
         "project_url": reverse("insight:project", args=address) + query,
+        "branches_url": reverse("insight:branches", args=address),
         "issues_url": reverse("insight:issues", args=address) + query,
         "issues_path": reverse("insight:issues", args=address),
         "upload_command": f"odavl insight analyze --upload --project {project.slug}",

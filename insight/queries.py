@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 
 from accounts.finding import found
 from accounts.models import Organization, Project
@@ -23,20 +24,22 @@ COUNT_LIMIT = 10_000
 
 
 def streams_of(project: Project) -> QuerySet[Stream]:
-    """All branches with runs, the default branch's first."""
-    streams: QuerySet[Stream] = (
-        Stream.objects.for_organization(project.organization)
-        .filter(project=project)
-        .annotate(is_default=Q(branch=project.default_branch), latest=Max("runs__created_at"))
-        .order_by("-is_default", "-latest", "branch")
-    )
-    return streams
+    """All branches with runs."""
+    streams: QuerySet[Stream] = Stream.objects.for_organization(project.organization)
+    return streams.filter(project=project)
 
 
 def stream_of(project: Project, branch: str | None = None) -> Stream | None:
     """The stream of ``branch``; without one, of the default branch, else of the latest run."""
     streams = streams_of(project)
-    return (streams.filter(branch=branch) if branch else streams).first()
+    if branch:
+        return streams.filter(branch=branch).first()
+    return streams.filter(branch=project.default_branch).first() or latest_streams(project).first()
+
+
+def latest_streams(project: Project) -> QuerySet[Stream]:
+    """The branches whose last runs came last, first."""
+    return streams_of(project).order_by(F("last_run_at").desc(nulls_last=True), "-pk")
 
 
 def runs_of(organization: Organization) -> QuerySet[Run]:
@@ -69,19 +72,23 @@ def previous_run(run: Run) -> Run | None:
 
 
 def latest_runs_by_project(projects: Sequence[Project]) -> dict[UUID, Run]:
-    """For each project its default branch's latest completed run; one query for all."""
+    """For each project its default branch's latest completed run; two queries for all."""
     if not projects:
         return {}
     wanted = Q()
     for project in projects:
-        wanted |= Q(stream__project=project, stream__branch=project.default_branch)
-    runs = (
-        runs_of(projects[0].organization)
-        .filter(wanted, state=RunState.COMPLETED)
-        .order_by("stream_id", "-sequence")
-        .distinct("stream_id")
-    )
+        wanted |= Q(project=project, branch=project.default_branch)
+    streams = Stream.objects.for_organization(projects[0].organization).filter(wanted)
+    runs = runs_of(projects[0].organization).filter(pk__in=latest_run_ids(streams))
     return {run.stream.project_id: run for run in runs}
+
+
+def latest_run_ids(streams: QuerySet[Stream]) -> list[UUID]:
+    """Of each stream's latest completed run: found from the end of each, however many there are."""
+    completed = Run.across_organizations.filter(stream=OuterRef("pk"), state=RunState.COMPLETED)
+    latest = completed.order_by("-sequence").values("pk")[:1]
+    found = streams.annotate(latest_run=Subquery(latest)).values_list("latest_run", flat=True)
+    return [run_id for run_id in found if run_id is not None]
 
 
 def trend(stream: Stream, *, limit: int = 60) -> list[Run]:
@@ -135,20 +142,41 @@ def rules_of(issues: QuerySet[Issue], *, limit: int = 100) -> list[RuleCount]:
 
 def issues_in(run: Run) -> QuerySet[Issue]:
     """The issues that lived at the run, those out of its scope included."""
-    return Issue.objects.belonging_to(stream=run.stream).filter(_alive_at(run))
+    past = _past_at(run.stream, run.sequence).filter(issue_id=OuterRef("pk"))
+    return _issues(run.stream).filter(_current_at(run.sequence) | Exists(past))
 
 
-@dataclass(frozen=True, slots=True)
+def count_in(run: Run) -> int:
+    """How many :func:`issues_in` are.
+
+    No issue lives twice at once, so what is counted apart adds up; and apart, each part is a range
+    of an index or, for the many that are still there, a walk that reads an index alone.
+    """
+    sequence = run.sequence
+    issues, past = _issues(run.stream), _past(run.stream)
+    unresolved = issues.filter(resolved=None)
+    return (
+        unresolved.count()
+        - unresolved.filter(introduced__gt=sequence).count()
+        + issues.filter(resolved__gt=sequence, introduced__lte=sequence).count()
+        + past.filter(resolved__gt=sequence, introduced__lte=sequence).count()
+    )
+
+
+@dataclass(frozen=True)
 class RunDiff:
-    """What changed from ``base`` to ``run``: two sets of issues and a number."""
+    """What changed from ``base`` to ``run``: two sets of issues and three numbers."""
 
     base: Run
     run: Run
     new: QuerySet[Issue]
     fixed: QuerySet[Issue]
+    new_count: int
+    fixed_count: int
 
+    @cached_property
     def unchanged_count(self) -> int:
-        return issues_in(self.run).count() - self.new.count()
+        return count_in(self.run) - self.new_count
 
 
 def diff(run: Run, base: Run) -> RunDiff:
@@ -157,16 +185,97 @@ def diff(run: Run, base: Run) -> RunDiff:
     Within a stream the intervals tell; across streams the identities are compared.
     Raises :class:`NotFound` when the runs belong to different projects.
     """
-    if run.stream_id == base.stream_id:
-        return RunDiff(
-            base,
-            run,
-            new=issues_in(run).exclude(_alive_at(base)),
-            fixed=issues_in(base).exclude(_alive_at(run)),
-        )
     if run.stream.project_id != base.stream.project_id:
         raise NotFound("The two runs belong to different projects.")
-    return RunDiff(base, run, new=_only_in(run, base), fixed=_only_in(base, run))
+    if run.stream_id != base.stream_id:
+        new = _only_in(run, base)
+        new_count = new.count()
+        fixed_count = count_in(base) - (count_in(run) - new_count)
+        return RunDiff(base, run, new, _only_in(base, run), new_count, fixed_count)
+    earlier, later = sorted((run.sequence, base.sequence))
+    changes = _came(run.stream, earlier, later), _went(run.stream, earlier, later)
+    added, removed = changes if run.sequence >= base.sequence else reversed(changes)
+    return RunDiff(base, run, added.issues, removed.issues, added.count, removed.count)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Issues of a stream that a life of theirs puts here: the current one, or else a past one."""
+
+    stream: Stream
+    current: Q
+    past: QuerySet[PastInterval]
+    stayed: QuerySet[PastInterval]
+    """Past lives of issues that ``current`` has and that do not belong here all the same."""
+
+    @cached_property
+    def count(self) -> int:
+        if (few := self._few) is not None:
+            return len(few)
+        current = _issues(self.stream).filter(self.current)
+        return current.count() - self.stayed.count() + self.past.count()
+
+    @cached_property
+    def issues(self) -> QuerySet[Issue]:
+        if (few := self._few) is not None:
+            return _issues(self.stream).filter(pk__in=few)
+        # So many that a walk in the order of the list soon has a page of them.
+        found = _issues(self.stream).filter(
+            self.current | Exists(self.past.filter(issue_id=OuterRef("pk")))
+        )
+        return found.exclude(Exists(self.stayed.filter(issue_id=OuterRef("pk"))))
+
+    @cached_property
+    def _few(self) -> list[int] | None:
+        """Their numbers, found once for counting and listing; None where they are many."""
+        current = _issues(self.stream).filter(self.current).values_list("pk", flat=True)
+        found = set(current[: COUNT_LIMIT + 1])
+        if len(found) > COUNT_LIMIT:
+            return None
+        found -= set(self.stayed.filter(issue_id__in=found).values_list("issue_id", flat=True))
+        found |= set(self.past.values_list("issue_id", flat=True)[: COUNT_LIMIT + 1])
+        return list(found) if len(found) <= COUNT_LIMIT else None
+
+
+def _came(stream: Stream, earlier: int, later: int) -> _Change:
+    """The issues that live at ``later`` and did not at ``earlier``.
+
+    The life at ``later`` began in between, so only one before it can have been there at
+    ``earlier``: a past one.
+    """
+    began = Q(introduced__gt=earlier, introduced__lte=later)
+    before = _past_at(stream, earlier)
+    past = _past(stream).filter(began, resolved__gt=later)
+    return _Change(
+        stream,
+        current=began & (Q(resolved=None) | Q(resolved__gt=later)),
+        past=past.exclude(Exists(before.filter(issue_id=OuterRef("issue_id")))),
+        stayed=_with_current(before, later),
+    )
+
+
+def _went(stream: Stream, earlier: int, later: int) -> _Change:
+    """The issues that lived at ``earlier`` and do not at ``later``.
+
+    The life at ``earlier`` ended in between. Behind a current one there is no other; behind a past
+    one there may be one that ``later`` falls into.
+    """
+    ended = Q(introduced__lte=earlier, resolved__gt=earlier, resolved__lte=later)
+    past = _past(stream).filter(ended)
+    after = _past_at(stream, later).filter(issue_id=OuterRef("issue_id"))
+    again = _issues(stream).filter(_current_at(later), pk=OuterRef("issue_id"))
+    return _Change(
+        stream,
+        current=ended,
+        past=past.exclude(Exists(after)).exclude(Exists(again)),
+        stayed=_past(stream).none(),
+    )
+
+
+def _with_current(past: QuerySet[PastInterval], sequence: int) -> QuerySet[PastInterval]:
+    """Those whose issue lives its current life at that run."""
+    until = Q(issue__resolved=None) | Q(issue__resolved__gt=sequence)
+    return past.filter(until, issue__introduced__lte=sequence)
 
 
 def _only_in(run: Run, other: Run) -> QuerySet[Issue]:
@@ -174,15 +283,22 @@ def _only_in(run: Run, other: Run) -> QuerySet[Issue]:
     return issues_in(run).filter(~Exists(twin))
 
 
-def _alive_at(run: Run) -> Q:
-    """Issues whose current interval, or a past one, covers the run's sequence."""
-    past = PastInterval.objects.belonging_to(stream=run.stream).filter(
-        introduced__lte=run.sequence, resolved__gt=run.sequence
-    )
-    current = Q(introduced__lte=run.sequence) & (
-        Q(resolved__isnull=True) | Q(resolved__gt=run.sequence)
-    )
-    return current | Q(pk__in=past.values("issue_id"))
+def _issues(stream: Stream) -> QuerySet[Issue]:
+    return Issue.objects.belonging_to(stream=stream)
+
+
+def _past(stream: Stream) -> QuerySet[PastInterval]:
+    return PastInterval.objects.belonging_to(stream=stream)
+
+
+def _current_at(sequence: int) -> Q:
+    """Issues whose current life covers that run."""
+    return Q(introduced__lte=sequence) & (Q(resolved=None) | Q(resolved__gt=sequence))
+
+
+def _past_at(stream: Stream, sequence: int) -> QuerySet[PastInterval]:
+    """The past lives that cover that run."""
+    return _past(stream).filter(introduced__lte=sequence, resolved__gt=sequence)
 
 
 @dataclass(frozen=True, slots=True)

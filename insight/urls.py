@@ -10,6 +10,7 @@ app_name = "insight"
 urlpatterns = [
     path("projects/<str:project_slug>/", pages.project, name="project"),
     path("projects/<str:project_slug>/runs/", pages.runs, name="runs"),
+    path("projects/<str:project_slug>/branches/", pages.branches, name="branches"),
     path("projects/<str:project_slug>/issues/", pages.issues, name="issues"),
     path("projects/<str:project_slug>/issues/triage/", pages.triage, name="triage"),
     path("issues/<int:issue_id>/", pages.issue, name="issue"),

@@ -1,5 +1,6 @@
 """What an ingest and lists look for, indexed while the hub goes on writing."""
 
+from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 
 from accounts.live_indexes import AddLiveIndex
@@ -17,5 +18,27 @@ class Migration(migrations.Migration):
                 fields=["stream", "sequence"],
                 name="run_queued",
             ),
+        ),
+        AddLiveIndex(
+            model_name="issue",
+            index=models.Index(fields=["stream", "-severity", "id"], name="issue_by_severity"),
+        ),
+        AddLiveIndex(
+            model_name="issue",
+            index=models.Index(
+                condition=models.Q(("resolved__isnull", True)),
+                fields=["stream", "path"],
+                name="issue_unresolved_path",
+            ),
+        ),
+        AddLiveIndex(
+            model_name="issue",
+            index=models.Index(fields=["stream", "introduced", "resolved"], name="issue_lives"),
+        ),
+        # Looked up with the one before.
+        RemoveIndexConcurrently(model_name="issue", name="issue_introduced"),
+        AddLiveIndex(
+            model_name="pastinterval",
+            index=models.Index(fields=["stream", "resolved"], name="past_interval_end"),
         ),
     ]

@@ -79,6 +79,7 @@ ROWS: dict[int, str] = {
     54: "the same `Idempotency-Key` in two projects, after a day, after a week in a queue",
     60: "a key bound to a project: files, transfers and contents of another",
     65: "runs that arrive in the wrong order",
+    57: "an upload to a busy branch, eight at once",
 }
 
 MISSING: dict[int, Missing] = {

@@ -43,10 +43,7 @@ def fault_of(room: str, operation: Operation) -> str:
         return "takes away what the version before uses"
     if isinstance(operation, AddField) and not _may_be_left_out(operation.field):
         return "adds a column that the version before does not fill in"
-    is_in_place = isinstance(operation, AddIndex) and not isinstance(
-        operation, AddIndexConcurrently
-    )
-    if is_in_place and (room, operation.model_name_lower) in LARGE:
+    if type(operation) is AddIndex and (room, operation.model_name_lower) in LARGE:
         return "locks a large table; use AddIndexConcurrently"
     return ""
 
