@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts import exporting
 from accounts.models import Organization, Project
@@ -42,7 +42,7 @@ def visible_files(principal: Principal) -> QuerySet[StoredFile]:
     whole organization, as somebody must be able to clear up.
     """
     rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(principal.organization)
-    rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=timezone.now())
+    rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=Now())
     if principal.project is None and principal.may("storage:admin"):
         return rows
     seen = Q(access__in=(Access.PUBLIC, Access.ORGANIZATION))
@@ -69,7 +69,7 @@ def public_file(file_id: UUID) -> StoredFile:
     """A stored file that anybody may read; :class:`NotFound` for every other."""
     rows = StoredFile.across_organizations.filter(access=Access.PUBLIC, state=FileState.STORED)
     found: StoredFile | None = (
-        rows.exclude(expires_at__lte=timezone.now())
+        rows.exclude(expires_at__lte=Now())
         .select_related("organization")
         .filter(pk=file_id)
         .first()

@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 from django.db.models import Sum
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from accounts.clock import database_now
 from accounts.principal import Principal
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
@@ -124,7 +124,7 @@ def sent_at(upload: Upload) -> datetime:
             return checked(moment, "/metadata/timestamp")
     except ValueError:
         pass
-    return database_now()
+    return timezone.now()
 
 
 def missing_chunks(transfer: Transfer) -> list[str]:
