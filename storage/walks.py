@@ -11,7 +11,7 @@ from storage.models import Walk
 REST = timedelta(days=1)
 """Between the end of a walk and the beginning of the next."""
 ROUND_SECONDS = 5.0
-"""Periodic tasks run in the relay, which must not keep jobs waiting."""
+"""One job of the hub's own must not keep the others waiting."""
 
 
 class Round:

@@ -70,6 +70,10 @@ ROWS: dict[int, str] = {
     50: "webhook and Guardian targets in private networks",
     51: "backup interrupted, truncated, bit-flipped",
     52: "two versions of the hub during a deployment",
+    55: "store, database or broker away for an hour while runs wait",
+    56: "clocks of web host and database 30 s apart",
+    58: "a periodic task that takes a minute, a store that is away during clean-up",
+    59: "one organization floods the bulk queue",
 }
 
 MISSING: dict[int, Missing] = {
