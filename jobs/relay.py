@@ -20,7 +20,7 @@ from django.db.models.functions import Greatest, Now
 
 from accounts.clock import database_now
 from jobs import endings, messages, services
-from jobs.claims import LEASE, expired
+from jobs.claims import LEASE, expired, lease_end
 from jobs.models import Job, PeriodicRun, Queue, State
 from jobs.registry import PeriodicTask, periodic_tasks
 from jobs.running import problem
@@ -35,7 +35,10 @@ PERIODIC = "periodic"
 """The deduplication key of every job that is made because its time has come."""
 LOSSES_UNTIL_FAILED = 3
 _BATCH = 500
-_STALE = Q(message_sent_at__lt=Now() - Value(LOST_AFTER, output_field=DurationField()))
+_LOST_AFTER = Value(LOST_AFTER, output_field=DurationField())
+# One from the future was noted before the database's clock was set back, or by a version before
+# with a clock of its own; it would not age until then.
+_STALE = Q(message_sent_at__lt=Now() - _LOST_AFTER) | Q(message_sent_at__gt=Now() + _LOST_AFTER)
 
 
 class Presence:
@@ -71,6 +74,7 @@ database = Presence()
 def relay_once() -> int:
     """Do what is due now; how many messages were sent."""
     there_since = database.since()
+    bound_leases()
     spare_victims(there_since)
     fail_poison(there_since)
     release_expired(there_since)
@@ -79,6 +83,15 @@ def relay_once() -> int:
     for task in periodic_tasks():
         dispatch_if_due(task)
     return sent
+
+
+def bound_leases() -> int:
+    """Let leases that end later than any can (the clock was set back) end a lease from now."""
+    held = Job.across_organizations.filter(
+        state=State.ACTIVE, lease_expires_at__gt=Now() + Value(2 * LEASE, DurationField())
+    )
+    count: int = held.update(lease_expires_at=lease_end())
+    return count
 
 
 def spare_victims(there_since: datetime) -> int:
@@ -169,9 +182,8 @@ def dispatch_if_due(task: PeriodicTask) -> bool:
     PeriodicRun.objects.get_or_create(name=task.name, defaults={"due_at": Now()})
     with transaction.atomic():
         # The row is locked until our commit, and a second relay's condition is evaluated after it.
-        won = PeriodicRun.objects.filter(name=task.name, due_at__lte=Now()).update(
-            due_at=Now() + interval
-        )
+        is_due = Q(due_at__lte=Now()) | Q(due_at__gt=Now() + interval)
+        won = PeriodicRun.objects.filter(is_due, name=task.name).update(due_at=Now() + interval)
         if won:
             services.enqueue(
                 organization=None, job_type=task.name, payload={}, deduplication_key=PERIODIC

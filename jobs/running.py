@@ -20,7 +20,7 @@ from psycopg2 import Error
 
 from jobs import endings, services
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim, claim_next
-from jobs.deadlines import deadline
+from jobs.deadlines import Deadline
 from jobs.models import Awaited, Job, State
 from jobs.outages import awaited_by, outlast
 from jobs.registry import UNKNOWN_FOR, job_type_named, job_types
@@ -77,8 +77,9 @@ def _run(held: Claim) -> bool:
         error = InternalError(f"No handler is registered for {held.job.type!r}.")
         _fail(held, problem(error) | {"code": services.NO_HANDLER}, final=True)
         return True
+    deadline = Deadline(held.job.timeout)
     try:
-        with deadline(held.job.timeout), _heartbeat(held):
+        with deadline, deadline, _heartbeat(held):
             known.handler(held)
         if not held.finished:
             held.complete()

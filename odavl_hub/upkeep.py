@@ -17,7 +17,7 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 def register_all() -> None:
     retention.register("accounts.idempotency", forget_records, keep=IDEMPOTENCY_KEPT)
     retention.register("accounts.audit", forget_events, keep="AUDIT_DAYS")
-    retention.register("accounts.sessions", forget_sessions, keep=timedelta(0))
+    retention.register("accounts.sessions", forget_sessions, keep=timedelta(hours=1))
 
 
 def forget_sessions(*, older_than: datetime, at_most: int) -> int:

@@ -6,8 +6,8 @@ import logging
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
+from accounts.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage.configuration import local_store, object_store
 from storage.files import remove, settle
@@ -25,7 +25,7 @@ _AT_ONCE = 200
 
 def clean_up() -> int:
     """Tidy up, at most 200 files of each kind; how many rows went. May run twice at once."""
-    now = timezone.now()
+    now = database_now()
     rows: QuerySet[StoredFile] = StoredFile.across_organizations.select_related("organization")
     gone = Q(state=FileState.DELETED) | Q(state=FileState.STORED, expires_at__lte=now)
     count = sum(_removed(file) for file in rows.filter(gone)[:_AT_ONCE])

@@ -20,8 +20,9 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from accounts.clock import database_now
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services.audit import record
@@ -191,7 +192,7 @@ def download_address(file: StoredFile, *, seconds: int) -> SignedRequest:
     if file.missing_since is not None:
         raise lost_file()
     rows = StoredFile.objects.for_organization(file.organization).filter(pk=file.pk)
-    rows.update(downloads=F("downloads") + 1, last_download_at=timezone.now())
+    rows.update(downloads=F("downloads") + 1, last_download_at=Now())
     return object_store().sign_download(
         file.key, file_name=file.name, content_type=file.content_type, seconds=seconds
     )
@@ -249,7 +250,7 @@ def _recorded(by: Principal, file: Announced, seconds: int) -> StoredFile:
             "A file with the access PROJECT belongs to a project.",
             errors=(FieldError("/projectId", "missing", "Required with this access."),),
         )
-    now = timezone.now()
+    now = database_now()
     if file.expires_at is not None and file.expires_at <= now:
         raise InvalidPayload(
             "expiresAt has passed.",
@@ -279,7 +280,7 @@ def _signed(file: StoredFile, seconds: int) -> SignedRequest:
 
 
 def _note_end(file: StoredFile, seconds: int) -> None:
-    end = timezone.now() + timedelta(seconds=seconds)
+    end = database_now() + timedelta(seconds=seconds)
     if file.upload_until is None or end > file.upload_until:
         file.upload_until = end
         file.save(update_fields=["upload_until"])
@@ -340,7 +341,7 @@ def _note_stored(file: StoredFile, sha256: str) -> None:
         equal.filter(missing_since__isnull=False).update(key=key, missing_since=None)
         # Conditional: whoever deleted it meanwhile, or settled it at the same time, has won.
         rows.filter(pk=file.pk, state=FileState.PENDING).update(
-            state=FileState.STORED, sha256=sha256, key=key, stored_at=timezone.now()
+            state=FileState.STORED, sha256=sha256, key=key, stored_at=Now()
         )
     file.refresh_from_db()
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.utils import timezone
-
+from accounts.clock import database_now
 from accounts.models import ApiKey, Organization, Project, User
 from storage import discarding
 from storage.configuration import object_store
@@ -39,7 +38,7 @@ def keep_made(made: Made, pieces: Iterable[bytes]) -> StoredFile:
     Whatever was written under the same id and not committed is replaced. Raises
     :class:`StorageFull` and :class:`ServiceUnavailable`.
     """
-    now = timezone.now()
+    now = database_now()
     file = StoredFile(
         id=made.id,
         organization=made.organization,

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Max, QuerySet, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts import exporting
 from accounts.finding import found, no_such
@@ -38,7 +38,7 @@ class Payloads:
 def visible_files(principal: Principal) -> QuerySet[StoredFile]:
     """The files that ``principal`` may read, however far their upload is; expired ones are gone."""
     rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(principal.organization)
-    rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=timezone.now())
+    rows = rows.exclude(state=FileState.DELETED).exclude(expires_at__lte=Now())
     return rows.filter(readable(principal))
 
 
@@ -57,7 +57,7 @@ def public_file(file_id: UUID) -> StoredFile:
     rows: QuerySet[StoredFile] = StoredFile.across_organizations.filter(
         access=Access.PUBLIC, state=FileState.STORED
     )
-    rows = rows.exclude(expires_at__lte=timezone.now()).select_related("organization")
+    rows = rows.exclude(expires_at__lte=Now()).select_related("organization")
     return found(rows.filter(pk=file_id), "file")
 
 

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
+from accounts.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage.configuration import object_store
 from storage.discarding import alone
@@ -58,7 +58,7 @@ def orphans(objects: Iterable[Listed], *, older_than: datetime) -> list[Key]:
 
 def limit() -> datetime:
     """What was written since may belong to an upload that is still under way."""
-    return timezone.now() - timedelta(hours=settings.STORAGE_GRACE_HOURS)
+    return database_now() - timedelta(hours=settings.STORAGE_GRACE_HOURS)
 
 
 def _swept(current: Round) -> int:

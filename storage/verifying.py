@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from odavl.wire.errors import OdavlError
 from storage.configuration import object_store
@@ -99,7 +99,7 @@ def _note(row: StoredObject | StoredFile, *, there: bool) -> None:
     rows = type(row).across_organizations.filter(pk=row.pk)
     if isinstance(row, StoredFile):
         rows = rows.filter(key=row.key)  # not one that was mended meanwhile
-    changed = rows.update(missing_since=None if there else timezone.now())
+    changed = rows.update(missing_since=None if there else Now())
     if changed and not there:
         _log.error("The bytes of %s are missing from the object store: %s", row.pk, row.key)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
+from accounts.clock import database_now
 from storage.models import Walk
 
 REST = timedelta(days=1)
 """Between the end of a walk and the beginning of the next."""
 ROUND_SECONDS = 5.0
-"""Periodic tasks run in the relay, which must not keep jobs waiting."""
+"""One job of the hub's own must not keep the others waiting."""
 
 
 class Round:
@@ -26,7 +25,7 @@ class Round:
     def is_due(self) -> bool:
         """Whether a walk is under way, or the last one ended long enough ago."""
         ended = self._walk.finished_at
-        return bool(self.cursor) or ended is None or ended <= timezone.now() - REST
+        return bool(self.cursor) or ended is None or ended <= database_now() - REST
 
     def is_over(self) -> bool:
         return time.monotonic() >= self._ends_at
@@ -43,10 +42,10 @@ class Round:
         self._note(cursor="")
 
     def finish(self) -> None:
-        self._note(cursor="", begun_at=self._begun_at(), finished_at=timezone.now())
+        self._note(cursor="", begun_at=self._begun_at(), finished_at=database_now())
 
     def _begun_at(self) -> datetime | None:
-        return self._walk.begun_at if self.cursor else timezone.now()
+        return self._walk.begun_at if self.cursor else database_now()
 
     def _note(self, **values: str | datetime | None) -> None:
         for name, value in values.items():

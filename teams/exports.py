@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import translation
 
+from accounts.clock import database_now
 from accounts.finding import found
 from accounts.models import ApiKey, Project, User
 from accounts.principal import Principal
@@ -112,7 +114,7 @@ def export_of(principal: Principal, export_id: UUID) -> Job:
 def file_of(job: Job) -> StoredFile | None:
     """The archive, while it is there."""
     rows: QuerySet[StoredFile] = StoredFile.objects.for_organization(job.owner)
-    return rows.filter(pk=job.payload["fileId"], expires_at__gt=timezone.now()).first()
+    return rows.filter(pk=job.payload["fileId"], expires_at__gt=Now()).first()
 
 
 def _write(file: IO[bytes], claim: Claim, project: Project | None) -> None:
@@ -130,7 +132,7 @@ def _write(file: IO[bytes], claim: Claim, project: Project | None) -> None:
 
 def _made(job: Job, project: Project | None) -> Made:
     about = project.slug if project else job.owner.slug
-    now = timezone.now()
+    now = database_now()
     keys: QuerySet[ApiKey] = ApiKey.objects.for_organization(job.owner)
     return Made(
         id=UUID(job.payload["fileId"]),

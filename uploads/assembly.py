@@ -15,8 +15,8 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.utils import timezone
 
+from accounts.clock import database_now
 from accounts.idempotency import Answer
 from accounts.principal import Principal
 from jobs.claims import Claim
@@ -242,7 +242,7 @@ def _end(transfer: Transfer, state: TransferState) -> None:
 def _fail(pk: UUID, problem: dict[str, object]) -> None:
     """Note the end; the chunks are held a while longer, in case a person tries again."""
     Transfer.across_organizations.filter(pk=pk, state=TransferState.ASSEMBLING).update(
-        state=TransferState.FAILED, problem=problem, expires_at=timezone.now() + LEASE
+        state=TransferState.FAILED, problem=problem, expires_at=database_now() + LEASE
     )
 
 

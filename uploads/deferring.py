@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from jobs import registry as jobs
 from jobs.claims import Claim
@@ -60,7 +60,7 @@ def take_in(claim: Claim, work: TakeIn) -> None:
             state=UploadState.COMPLETED,
             run_id=answer.run_id or answer.test_id,
             url=answer.url,
-            finished_at=timezone.now(),
+            finished_at=Now(),
         )
         claim.complete()
 
@@ -83,7 +83,7 @@ def give_up(job: Job) -> None:
     problem = job.error or msgspec.to_builtins(problem_of(RefusedError("The job was cancelled.")))
     Upload.across_organizations.filter(
         pk=job.payload["uploadId"], state=UploadState.PENDING
-    ).update(state=UploadState.FAILED, problem=problem, finished_at=timezone.now())
+    ).update(state=UploadState.FAILED, problem=problem, finished_at=Now())
 
 
 def take_up_again(job: Job) -> None:

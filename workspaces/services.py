@@ -13,8 +13,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from accounts.clock import database_now
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services.audit import record
@@ -56,7 +56,7 @@ def hold_offered(*, project: Project, chunks: Sequence[Chunk]) -> tuple[list[str
         raise PayloadTooLarge(f"{_MOST_OFFERED} chunks may be offered at once.")
     workspace = workspace_for(project)
     names = list(dict.fromkeys(chunk.sha256 for chunk in chunks))
-    until = timezone.now() + LEASE
+    until = database_now() + LEASE
     rows = WorkspaceContent.objects.belonging_to(workspace=workspace)
     with transaction.atomic():
         # What the object store has lost is asked for: sent again, it is mended.
@@ -88,7 +88,7 @@ def store_chunk(
         _, is_new = WorkspaceContent.across_organizations.update_or_create(
             workspace=workspace,
             stored=stored,
-            defaults={"held_until": timezone.now() + LEASE},
+            defaults={"held_until": database_now() + LEASE},
         )
     return is_new, arriving.size
 
@@ -151,7 +151,7 @@ def clean_up() -> int:
 
     For a scheduler; two at once do no harm.
     """
-    now = timezone.now()
+    now = database_now()
     for pk in Workspace.across_organizations.values_list("pk", flat=True).iterator():
         _forget_old(pk, now)
     return storage.discard_chunks(older_than=now - LEASE)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts.authentication import digest_of_key
+from accounts.clock import database_now
 from accounts.models import ApiKey, Project
 from accounts.principal import Principal
 from accounts.services.audit import record
@@ -64,7 +65,7 @@ def revoke_api_key(*, by: Principal, key: ApiKey) -> ApiKey:
     by.require("projects:admin")
     rows = ApiKey.objects.for_organization(by.organization).filter(pk=key.pk, revoked_at=None)
     # Conditional, so that the time of the first revocation stays, and one event tells of it.
-    if rows.update(revoked_at=timezone.now()):
+    if rows.update(revoked_at=Now()):
         record(
             organization=by.organization,
             action="api_key.revoked",
@@ -108,7 +109,7 @@ def _project_allowed(by: Principal, project: Project | None) -> Project | None:
 
 
 def _expiry_allowed(by: Principal, expires_at: datetime | None) -> datetime | None:
-    if expires_at is not None and expires_at <= timezone.now():
+    if expires_at is not None and expires_at <= database_now():
         raise _misfit("/expiresAt", "is in the past")
     latest = by.key.expires_at if by.key else None
     if latest is None or expires_at is None:

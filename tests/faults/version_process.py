@@ -1,7 +1,8 @@
 """One process of one version of the hub: ``version_process.py web HOST PORT | worker | relay``.
 
 Which version that is, is for PYTHONPATH to say; its first line on standard output tells where its
-code came from, for the test that must be sure.
+code came from, for the test that must be sure. Where ODAVL_TEST_SECONDS_AHEAD says so, its clock is
+wrong by that much: what Python code asks, `time.monotonic` apart, as on a host whose clock is.
 """
 
 from __future__ import annotations
@@ -12,8 +13,24 @@ import os
 import signal
 import sys
 import sysconfig
+import time
+from datetime import timedelta
 
 _PR_SET_PDEATHSIG = 1
+_AHEAD = float(os.environ.get("ODAVL_TEST_SECONDS_AHEAD", "0"))
+
+
+def _set_the_clock() -> None:
+    """Also in the children of granian, which import this file."""
+    from django.utils import timezone  # noqa: PLC0415 - most processes have the right time
+
+    true_time, true_now = time.time, timezone.now
+    time.time = lambda: true_time() + _AHEAD
+    timezone.now = lambda: true_now() + timedelta(seconds=_AHEAD)
+
+
+if _AHEAD:
+    _set_the_clock()
 QUEUES = "interactive,default,bulk"
 
 

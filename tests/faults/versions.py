@@ -105,6 +105,8 @@ class Version:
     shared: dict[str, str]
     port: int = field(default_factory=free_port)
     running: dict[str, Process] = field(default_factory=dict)
+    seconds_ahead: dict[str, float] = field(default_factory=dict)
+    """By role: by how much the clock of its process is wrong."""
     http: httpx.Client = field(init=False)
 
     @property
@@ -136,7 +138,8 @@ class Version:
             process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), role, *address],
                 cwd=self.tree,
-                env=self.environment,
+                env=self.environment
+                | {"ODAVL_TEST_SECONDS_AHEAD": str(self.seconds_ahead.get(role, 0))},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -239,7 +242,8 @@ def deployment(folder: Path) -> Iterator[Deployment]:
         }
         for name in ("data", "static", "earlier"):
             (folder / name).mkdir()
-        extract_earlier(folder / "earlier")
+        if has_earlier():
+            extract_earlier(folder / "earlier")
         old = Version("old", folder / "earlier", folder, shared)
         new = Version("new", REPOSITORY, folder, shared)
         try:

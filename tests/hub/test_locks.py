@@ -65,6 +65,20 @@ def test_what_many_count_under_a_lock_adds_up(tmp_path: Path, setup: str) -> Non
     assert not list(tmp_path.glob("*.lease"))
 
 
+def test_a_lease_dated_a_day_ahead_is_taken_over_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 1.0)
+    path = tmp_path / "lock.lease"
+    path.touch()
+    tomorrow = time.time() + 86_400
+    os.utime(path, (tomorrow, tomorrow))
+    with leases.lease(path, wait=False) as mine:
+        assert not mine  # its holder may live: then it dates it anew
+    with leases.lease(path) as mine:
+        assert mine
+
+
 @pytest.mark.parametrize("setup", [WITHOUT_FLOCK, NO_LOCKS_HERE])
 def test_a_lease_refuses_while_it_lives_and_ends_with_its_killed_holder(
     tmp_path: Path, setup: str, monkeypatch: pytest.MonkeyPatch

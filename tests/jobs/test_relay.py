@@ -241,6 +241,27 @@ def test_what_was_lost_while_the_database_was_away_is_no_attempt(job, monkeypatc
     assert (job.state, job.attempts, job.losses) == (State.WAITING, 0, 0)
 
 
+def test_what_is_dated_a_day_ahead_is_not_out_of_reach_until_then(job, tidied, empty_queue):
+    """The clock was set back, or another's had noted it."""
+    tomorrow = Now() + timedelta(days=1)
+    claim(job.id)
+    rows = Job.across_organizations.filter(id=job.id)
+    rows.update(lease_expires_at=tomorrow)
+    relay.relay_once()
+    job.refresh_from_db()
+    assert job.state == State.ACTIVE
+    assert job.lease_expires_at <= database_now() + timedelta(seconds=30)
+
+    rows.update(state=State.WAITING, message_sent_at=tomorrow, lease_expires_at=None)
+    assert relay.send_unsent("bulk") == 1
+
+    relay.dispatch_if_due(TIDY)
+    Job.across_organizations.filter(type="test.tidy").update(state=State.COMPLETED)
+    PeriodicRun.objects.filter(name="test.tidy").update(due_at=tomorrow)
+    assert relay.dispatch_if_due(TIDY)
+    assert PeriodicRun.objects.get(name="test.tidy").due_at < database_now() + timedelta(hours=2)
+
+
 def test_the_relay_notes_when_the_database_came_back(db):
     presence = relay.Presence()
     started = presence.since()

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import Organization
-from jobs import registry, running, services, turns
+from jobs import registry, relay, running, services, turns
 from jobs.claims import Claim, claim_next
 from jobs.models import Job, Priority, State
 
@@ -103,6 +104,38 @@ def test_a_message_is_good_for_any_job_of_its_queue(handler):
     assert len(done) == len(set(done)) == 3
     assert running.run_next("bulk", late.id)
     assert not running.run_next("bulk", late.id)
+
+
+def test_after_an_outage_of_the_broker_the_most_urgent_is_sent_and_done_first(handler, empty_queue):
+    """More wait than the relay sends at once, and the most urgent came last."""
+    alice, bob = organizations(2)
+    now = Now()
+    Job.across_organizations.bulk_create(
+        Job(
+            organization=alice,
+            type="test.work",
+            queue="bulk",
+            timeout=services.DEFAULT_TIMEOUT,
+            priority=Priority.LOW,
+            run_at=now,
+        )
+        for _ in range(relay._BATCH)
+    )
+    high, critical = enqueue(bob, Priority.HIGH), enqueue(alice, Priority.CRITICAL)
+    Job.across_organizations.update(message_sent_at=None)
+
+    assert relay.send_unsent("bulk") == relay._BATCH
+    sent = Job.across_organizations.filter(message_sent_at__isnull=False)
+    assert {high, critical} <= set(sent)
+    with (
+        current_app.connection_for_read() as connection,
+        connection.SimpleQueue("bulk") as queue,
+    ):
+        for _ in range(2):
+            message = queue.get(timeout=60)
+            message.ack()
+            running.run_next("bulk", message.payload[0][0])
+    assert [held.job for held in handler.claims] == [critical, high]
 
 
 def test_a_system_job_is_taken_by_its_own_message(db):

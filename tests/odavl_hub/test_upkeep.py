@@ -43,7 +43,7 @@ def test_sessions_that_have_expired_go(alice: Person):
     session = Session.objects.get()
     retention.apply()
     assert Session.objects.exists()
-    session.expire_date = database_now() - timedelta(seconds=1)
+    session.expire_date = database_now() - timedelta(hours=2)
     session.save()
     retention.apply()
     assert not Session.objects.exists()

@@ -316,7 +316,7 @@ def test_a_push_under_way_is_not_cleaned_up_and_an_abandoned_one_is(api: Api) ->
 
 
 def test_clean_up_is_scheduled() -> None:
-    assert services.clean_up in [task.run for task in periodic_tasks()]
+    assert "workspaces.clean_up" in [task.name for task in periodic_tasks()]
 
 
 def test_a_project_that_goes_takes_its_workspace_along(api: Api, website: Project) -> None:

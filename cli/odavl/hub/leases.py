@@ -3,7 +3,8 @@
 For places where ``flock`` is missing, or holds within one machine only (network file systems).
 The file is made with O_EXCL, which is atomic there too. Its holder touches it every few seconds;
 one that has not been touched for :data:`LEASE` is dead and may be broken by anybody. Both times
-are the file system's own, so that the clocks of two machines need not agree.
+are the file system's own, so that the clocks of two machines need not agree; one that lies ahead
+is set to now.
 
 A holder that slept longer than its lease cannot be stopped from going on. What this lock guards
 must bear that: the queue's items are files of their own, replaced whole, and its index is rebuilt.
@@ -70,7 +71,13 @@ def _broken_if_dead(path: Path) -> bool:
         found = path.lstat()
     except FileNotFoundError:
         return True
-    if _time_there(path.parent) - found.st_mtime < LEASE:
+    age = _time_there(path.parent) - found.st_mtime
+    if age < -BEAT:
+        # Dated ahead, by a clock that was set back or by hand: it counts from now on, else nobody
+        # would get it until then. A holder that lives dates it anew in any case.
+        with contextlib.suppress(OSError):
+            os.utime(path)
+    if age < LEASE:
         return False
     grave = path.with_name(f"{_PREFIX}{os.urandom(8).hex()}")
     with contextlib.suppress(FileNotFoundError):

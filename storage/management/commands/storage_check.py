@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model, QuerySet
-from django.utils import timezone
 
+from accounts.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage import keys, sweeping, verifying
 from storage.configuration import object_store
@@ -65,7 +65,7 @@ class Command(BaseCommand):
     def _objects(self, *, remove_unknown: bool) -> None:
         count = size = waiting = unknown = foreign = 0
         # Everything that no row refers to, however young.
-        moment = timezone.now() + timedelta(days=1)
+        moment = database_now() + timedelta(days=1)
         for objects in _listed():
             count += len(objects)
             size += sum(each.size for each in objects)
