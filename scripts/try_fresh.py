@@ -84,7 +84,8 @@ def environment() -> dict[str, str]:
 
 def can_do_without_network() -> bool:
     try:
-        return subprocess.run([*WITHOUT_NETWORK, "true"], check=False).returncode == 0
+        command = [*WITHOUT_NETWORK, "true"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
