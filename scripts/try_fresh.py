@@ -24,7 +24,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_SECONDS = 1800
 STOP_SECONDS = 120
-WITHOUT_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+WITHOUT_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 
 
 def main() -> int:
@@ -84,7 +84,8 @@ def environment() -> dict[str, str]:
 
 def can_do_without_network() -> bool:
     try:
-        return subprocess.run([*WITHOUT_NETWORK, "true"], check=False).returncode == 0
+        command = [*WITHOUT_NETWORK, "true"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 

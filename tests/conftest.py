@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import dj_database_url
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -23,6 +24,13 @@ from tests import watchdog
 from tests.services import TestServices
 
 pytest_plugins = ["tests.cast", "tests.faults.summary"]
+
+# Built upon the profile that is in force, which is another one in CI.
+hypothesis.settings.register_profile(
+    "any machine",
+    hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]),
+)
+hypothesis.settings.load_profile("any machine")
 
 _SERVICES = pytest.StashKey[TestServices]()
 _WATCHDOG = pytest.StashKey["subprocess.Popen[bytes]"]()
