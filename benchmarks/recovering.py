@@ -58,9 +58,10 @@ def _killed_worker(table: Table, hub: RunningHub, client: httpx.Client, body: by
     name, goal = "recovery after a killed worker", f"≤ {_RECOVERY_SECONDS} s"
     status = post(client, body, projectName="killed").json()["statusUrl"]
     killed = 0
-    while not killed and _state(client, status) == "processing":
-        # Each has a parent that starts another, and a job that is under way is one of theirs.
-        killed = sum(_kill(each) for each in _busy_workers(hub))
+    while not killed and _state(client, status) not in {"completed", "failed"}:
+        # Each worker has a parent that starts another; the job that is under way is one of theirs.
+        if client.get("/sync/jobs?state=active").raise_for_status().json()["items"]:
+            killed = sum(_kill(each) for each in _workers(hub))
     start = time.monotonic()
     if not killed or _state(client, status) == "completed":
         table.not_run(name, goal, "the run was taken in before the kill")
@@ -81,24 +82,14 @@ def _emptied_redis(table: Table, hub: RunningHub, client: httpx.Client, body: by
     table.add(Row(name, Figure((seconds,)), goal, _REDIS_SECONDS, is_fixed=True))
 
 
-def _busy_workers(hub: RunningHub) -> list[psutil.Process]:
-    """The workers' own children while any of them has used the processor a little just now."""
+def _workers(hub: RunningHub) -> list[psutil.Process]:
+    """The processes that run jobs: children of the hub's three workers."""
     found = []
     for parent in psutil.Process(hub.process.pid).children():
         with contextlib.suppress(psutil.Error):
             if parent.name() in {"hub-interactive", "hub-default", "hub-bulk"}:
                 found += parent.children()
-    before = [_used(each) for each in found]
-    time.sleep(0.1)
-    return [each for each, used in zip(found, before, strict=True) if _used(each) - used > 0.03]
-
-
-def _used(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
+    return found
 
 
 def _kill(process: psutil.Process) -> bool:
