@@ -244,6 +244,22 @@ def test_row_53_a_committed_tie_to_a_project_sends_nothing_anywhere(
     assert stranger.seen == []
 
 
+def test_row_53_a_link_in_a_repository_sends_no_file_of_the_person(
+    project: Path, person: Person, tmp_path: Path
+) -> None:
+    """What lies beside the results goes with them in silence: not what a link leads to."""
+    person.have_key_from("sign-in")
+    secret = tmp_path / "id_secret"
+    secret.write_text('{"secret": true}')
+    into_own_file(project, "auto_upload = true\n")
+    (project / "in.sarif").write_text(SARIF)
+    (project / ".odavl" / "error-signatures.json").symlink_to(secret)
+    result = person.odavl("insight", "import", "in.sarif")
+    assert result.returncode == 0, result.stderr
+    assert f"Uploading to {person.hub.address}, as " in result.stderr
+    assert [run.type for run in person.hub.runs] == ["analysis-results"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
 def test_row_53_a_folder_above_that_belongs_to_somebody_else_is_no_project(
     odavl: Odavl, project: Path, person: Person

@@ -37,6 +37,13 @@ def test_the_persons_own_folder_is_no_project(tmp_path: Path) -> None:
 def test_home_is_where_the_variable_says(tmp_path: Path) -> None:
     assert home_folder({"ODAVL_HOME": str(tmp_path)}) == tmp_path
     assert home_folder({"ODAVL_HOME": ""}).name == ".odavl"
+    assert home_folder({"ODAVL_HOME": "~/mine"}) == (Path.home() / "mine").resolve()
+
+
+@pytest.mark.parametrize("chosen", [".odavl", "./home", "../home"])
+def test_no_repository_brings_the_home(chosen: str) -> None:
+    with pytest.raises(UsageError, match="leads elsewhere in every folder"):
+        home_folder({"ODAVL_HOME": chosen})
 
 
 def test_a_link_is_written_read_and_removed(tmp_path: Path) -> None:

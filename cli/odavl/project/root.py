@@ -15,12 +15,19 @@ __all__ = ["PROJECT_FOLDER", "home_folder", "project_root"]
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """``ODAVL_HOME``, else ``~/.odavl``.
 
-    Raises :class:`LocalStorageFailed` where neither can be told.
+    Raises :class:`LocalStorageFailed` where neither can be told, and :class:`UsageError` for a
+    relative one: every repository would bring a home of its own, with settings that count as ours.
     """
     chosen = environ.get("ODAVL_HOME")
-    if chosen:
-        return Path(chosen).expanduser().resolve()
     try:
+        if chosen:
+            path = Path(chosen).expanduser()
+            if not path.is_absolute():
+                raise UsageError(
+                    f"ODAVL_HOME is {chosen}, which leads elsewhere in every folder.",
+                    hint="Set it to a whole path, such as ~/.odavl.",
+                )
+            return path.resolve()
         return (Path.home() / PROJECT_FOLDER).resolve()
     except RuntimeError as error:
         raise LocalStorageFailed(
