@@ -98,41 +98,54 @@ def run_once(
     make_answer: Callable[[], tuple[int, bytes]],
     *,
     project: Project | None,
+    seal: Seal | None = None,
+) -> Answer:
+    """:func:`run_within` in a transaction of its own, which an exception rolls back."""
+    with transaction.atomic():
+        return run_within(principal, key, digest, make_answer, project=project, seal=seal)
+
+
+def run_within(
+    principal: Principal,
+    key: str | None,
+    digest: str,
+    make_answer: Callable[[], tuple[int, bytes]],
+    *,
+    project: Project | None,
     memory: Memory | None = None,
     seal: Seal | None = None,
 ) -> Answer:
     """``make_answer()``, or what it answered the first time this ``key`` came for ``project``.
 
-    ``make_answer`` returns status and JSON body; it runs inside a transaction of its own, which an
-    exception rolls back. Only 2xx answers are kept. Without a key nothing is kept. ``project`` is
+    ``make_answer`` returns status and JSON body; it runs inside the caller's transaction, which an
+    exception must end. Only 2xx answers are kept. Without a key nothing is kept. ``project`` is
     what the request is about, None where it is about the whole organization. ``memory`` knows
     answers for longer than the records do.
 
     Raises :class:`InProgress` while the first request still runs and :class:`IdempotencyMismatch`
     where ``digest`` differs from the first one's.
     """
-    with transaction.atomic():
-        if key is None:
-            return Answer(*make_answer(), replayed=False)
-        if not _lock(principal, project, key):
-            raise InProgress(
-                "The first request with this Idempotency-Key is still under way.",
-                retry_after=_RETRY_SECONDS,
-            )
-        kept = _kept(principal, project, key, memory)
-        if kept is not None:
-            return _replayed(kept, digest, seal)
-        status, body = make_answer()
-        if status in _SUCCESS:
-            IdempotencyRecord.objects.for_organization(principal.organization).create(
-                organization=principal.organization,
-                project=project,
-                key=key,
-                digest=digest,
-                status=status,
-                body=seal.close(body) if seal else body,
-            )
-        return Answer(status, body, replayed=False)
+    if key is None:
+        return Answer(*make_answer(), replayed=False)
+    if not _lock(principal, project, key):
+        raise InProgress(
+            "The first request with this Idempotency-Key is still under way.",
+            retry_after=_RETRY_SECONDS,
+        )
+    kept = _kept(principal, project, key, memory)
+    if kept is not None:
+        return _replayed(kept, digest, seal)
+    status, body = make_answer()
+    if status in _SUCCESS:
+        IdempotencyRecord.objects.for_organization(principal.organization).create(
+            organization=principal.organization,
+            project=project,
+            key=key,
+            digest=digest,
+            status=status,
+            body=seal.close(body) if seal else body,
+        )
+    return Answer(status, body, replayed=False)
 
 
 def respond_once(

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
+from accounts.constraints import violates
 from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
 from insight.models import ISSUE_IDENTITY, Issue, Run, RunState
@@ -266,12 +267,6 @@ def _finish(
     run.open_by_severity = unresolved
     run.open_total = sum(unresolved.values())
     run.save()
-
-
-def violates(error: IntegrityError, constraint: str) -> bool:
-    """Whether it is this constraint that the database holds against a statement."""
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) == constraint
 
 
 def changed(before: Unresolved, change: Mapping[str, int]) -> Unresolved:

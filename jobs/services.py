@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
 
+from accounts.constraints import violates
 from accounts.models import Organization, Project
 from jobs import endings, messages
 from jobs.claims import NOT_WAITING
@@ -204,9 +205,7 @@ def _change(job: Job, allowed: tuple[State, ...], **values: Any) -> None:
                 **values, **NOT_WAITING, fence=F("fence") + 1, lease_expires_at=None
             )
     except IntegrityError as error:
-        if getattr(error.__cause__, "diag", None) is None or (
-            error.__cause__.diag.constraint_name not in _ONE_UNFINISHED  # type: ignore[union-attr]
-        ):
+        if not violates(error, *_ONE_UNFINISHED):
             raise
         raise Duplicate("The same job is under way already.") from error
     if not changed:

@@ -53,7 +53,7 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     """What was or is answered to the end of ``transfer``: 201, or 202 where a job takes it in.
 
     Raises :class:`ChunksMissing`, :class:`TransferExpired`, what
-    :func:`~accounts.idempotency.run_once` raises, and for a small payload what is wrong with it.
+    :func:`~accounts.idempotency.run_within` raises, and for a small payload what is wrong with it.
     """
     locked = _locked(transfer.pk)
     if locked.answer is not None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from accounts.idempotency import Answer, Kept, run_once
+from accounts.idempotency import Answer, Kept, run_within
 from accounts.models import Project
 from accounts.principal import Principal
 from odavl.wire.encoding import sha256_hex
@@ -46,10 +46,10 @@ def answer_once(
     request: RequestKey,
     make_answer: Callable[[], tuple[int, bytes]],
 ) -> Answer:
-    """As :func:`~accounts.idempotency.run_once`, for as long as what was made lives."""
+    """As :func:`~accounts.idempotency.run_within`, for as long as what was made lives."""
     key, digest = request
     memory = _Uploads(project, key) if key is not None else None
-    return run_once(principal, key, digest, make_answer, project=project, memory=memory)
+    return run_within(principal, key, digest, make_answer, project=project, memory=memory)
 
 
 class _Uploads:

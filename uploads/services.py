@@ -42,7 +42,7 @@ def receive(
 
     With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
     Raises :class:`UnknownType`, the errors of :func:`find_or_create_project` and of
-    :func:`~accounts.idempotency.run_once`, and whatever the product finds wrong with the payload;
+    :func:`~accounts.idempotency.run_within`, and whatever the product finds wrong with the payload;
     then nothing is left of it.
     """
     check_type(product, upload_type)

@@ -108,7 +108,8 @@ def commit(*, principal: Principal, project: Project, wanted: NewRevision) -> Re
     known = set(files_of(head)) if head else set()
     # The bytes of large files are read before anybody is kept waiting.
     check_wholes(workspace, [file for file in wanted.files if file not in known])
-    locked = Workspace.across_organizations.select_for_update().get(pk=workspace.pk)
+    # Not the key: chunks of other pushes, whose rows refer to this one, go on arriving.
+    locked = Workspace.across_organizations.select_for_update(no_key=True).get(pk=workspace.pk)
     check_base(locked, wanted)
     manifest = kept_manifest(project.organization, wanted.files)
     if head is not None and head.manifest_id == manifest.pk:

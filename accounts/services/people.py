@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
+from accounts.constraints import violates
 from accounts.models import Membership, Organization, Role, User
 from accounts.roles import is_at_least
 from accounts.services.audit import record
@@ -53,6 +54,8 @@ def create_user(*, email: str, password: str, name: str = "") -> User:
         with transaction.atomic():
             user.save()
     except IntegrityError as error:
+        if not violates(error, "user_email_unique"):
+            raise
         raise Duplicate(f"There is already somebody with the address {address}.") from error
     return user
 
@@ -79,6 +82,8 @@ def add_member(*, user: User, role: str, by: Membership) -> Membership:
         with transaction.atomic():
             membership = _join(by.organization, user, Role(role))
     except IntegrityError as error:
+        if not violates(error, "membership_unique"):
+            raise
         raise Duplicate(f"{user.email} is a member already.") from error
     _record(by, "member.added", user, role=role)
     return membership
@@ -129,7 +134,9 @@ def _insert_with_free_slug(name: str) -> Organization:
         try:
             with transaction.atomic():
                 return Organization.objects.create(slug=slug, name=title or stem)
-        except IntegrityError:
+        except IntegrityError as error:
+            if not violates(error, "accounts_organization_slug_key"):
+                raise
             continue  # Somebody took it in this very moment; the next number is as good.
     raise Conflict(f"There are too many organizations called {title}.")
 

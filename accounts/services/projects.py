@@ -10,6 +10,7 @@ from django.utils.text import slugify
 from msgspec import UNSET
 
 from accounts.authentication import names
+from accounts.constraints import violates
 from accounts.finding import no_such
 from accounts.models import Project
 from accounts.principal import Principal
@@ -148,7 +149,9 @@ def _insert(
                 target=project.slug,
                 by=principal,
             )
-    except IntegrityError:
+    except IntegrityError as error:
+        if not violates(error, "project_slug_unique"):
+            raise
         return None
     return project
 
