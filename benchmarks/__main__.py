@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import ingest, reading, small_uploads, starting, transfers
+from benchmarks import ingest, reading, scale, small_uploads, starting, transfers
 from benchmarks.hub import running_hub
 from benchmarks.table import Table
 
@@ -16,6 +16,7 @@ PARTS = {
     "ingest": ingest.run,
     "small": small_uploads.run,
     "reading": reading.run,
+    "scale": scale.run,
     "transfers": transfers.run,
 }
 
