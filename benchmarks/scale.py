@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg2
 
+from benchmarks.corpus import Corpus
 from benchmarks.hub import RunningHub, compressed, send
 from benchmarks.reading import signed_in
 from benchmarks.table import Row, Table, measure
@@ -133,7 +133,7 @@ def grow(cursor: Any, project: str, size: Size) -> None:
         cursor.execute(statement, values)
 
 
-def run(table: Table, hub: RunningHub, corpus: Path) -> None:
+def run(table: Table, hub: RunningHub, corpus: Corpus) -> None:
     del corpus  # what is read matters here, not what it was made from
     with hub.client() as client:
         for name, size in (("usual", USUAL), ("large", LARGE)):

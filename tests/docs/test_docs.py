@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 GROUPS = {OdavlError, UsageError, TransientError, RenewableError, HeldError, RefusedError}
 READERS = re.compile(
-    r"""env\.(?:text|boolean|integer|words|folder)\(\s*"([A-Z0-9_]+)"|environ(?:ment)?"""
+    r"""env\.(?:text|boolean|integer|words|seconds|folder)\(\s*"([A-Z0-9_]+)"|environ(?:ment)?"""
     r"""(?:\.get\(|\[)"([A-Z0-9_]+)"\s*[\])]?"""
 )
 OF_THE_MACHINE = {"CI", "PATH", "VIRTUAL_ENV", "ODAVL_HOME", "DJANGO_SETTINGS_MODULE"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from insight import services
+from insight import ingest, services, turns
 from insight.giving_up import requeue
 from insight.ingest import ingest_through
 from insight.models import Issue, Run, Stream, Triage
@@ -117,10 +117,8 @@ def test_a_run_that_is_overtaken_leaves_nothing_and_comes_later(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the turn and the place of a small run, a large one gets ahead of it."""
-    from insight import ingest as module  # noqa: PLC0415 - patched below
-
     send(api, document({"a.py": [finding("base")]}))
-    place = module.take_place
+    place = turns.take_place
     overtaking: list[Any] = []
 
     def overtaken(found: Run) -> None:
@@ -128,7 +126,7 @@ def test_a_run_that_is_overtaken_leaves_nothing_and_comes_later(
             overtaking.extend(at_once(lambda: send(api, document(large("large")))))
         place(found)
 
-    monkeypatch.setattr(module, "take_place", overtaken)
+    monkeypatch.setattr(ingest, "take_place", overtaken)
     answer = send(api, document({"a.py": [finding("own")]}))
     assert (overtaking[0].status_code, answer.status_code) == (202, 202)
     assert Issue.across_organizations.count() == 1
@@ -140,10 +138,8 @@ def test_a_run_that_is_overtaken_leaves_nothing_and_comes_later(
 def test_two_first_runs_of_a_branch_share_its_stream_whoever_is_first(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from insight import ingest as module  # noqa: PLC0415 - patched below
-
     send(api, document({}))
-    place = module.take_place
+    place = turns.take_place
     overtaking: list[Any] = []
 
     def overtaken(found: Run) -> None:
@@ -151,7 +147,7 @@ def test_two_first_runs_of_a_branch_share_its_stream_whoever_is_first(
             overtaking.extend(at_once(lambda: send(api, document(large("large")), branch="new")))
         place(found)
 
-    monkeypatch.setattr(module, "take_place", overtaken)
+    monkeypatch.setattr(ingest, "take_place", overtaken)
     answer = send(api, document({"a.py": [finding("own")]}), branch="new")
     assert answer.status_code == 202
     run_jobs(api, answer)
@@ -199,6 +195,23 @@ def test_nobody_decides_or_has_a_run_again_while_its_rows_are_written(alice: Per
 
         with pytest.raises(InProgress):
             pool.submit(decide).result(SECONDS)
+
+
+def test_who_decides_in_the_browser_is_told_to_try_again(alice: Person) -> None:
+    send(alice.api, document({"a.py": [finding("base")]}))
+    issue = Issue.across_organizations.get()
+    browser = alice.page()
+    address = "/en/acme/projects/website/issues/"
+
+    def decide() -> Any:
+        return browser.post(f"{address}triage/", {"issue": issue.pk, "state": "accepted"})
+
+    with transaction.atomic():
+        list(Issue.across_organizations.select_for_update())
+        (answer,) = at_once(decide)
+    assert (answer.status_code, answer["Location"]) == (302, address)
+    assert b"try again in a moment" in browser.get(address).content
+    assert Issue.across_organizations.get().triage == Triage.OPEN
 
 
 def test_a_worker_that_waits_for_its_turn_can_be_stopped(api: Api) -> None:

@@ -249,6 +249,33 @@ def test_branches_stay_apart(alice: Person, two_runs):
     assert "about elsewhere" not in listed(shown(alice.page(), ISSUES))
 
 
+BRANCHES = "/en/acme/projects/website/branches/"
+
+
+def test_the_menu_has_the_latest_branches_and_a_page_has_all(alice: Person, two_runs):
+    for number in range(25):
+        upload(alice.api, {}, branch=f"feature/{number}")
+    menu = shown(alice.page(), f"{ISSUES}?branch=feature/0")
+    linked = re.findall(r"\?branch=feature(?:/|%2F)(\d+)", menu)
+    assert {int(number) for number in linked} == {0, *range(5, 25)}
+    assert BRANCHES in menu
+    page = shown(alice.page(), BRANCHES)
+    assert all(f"branch=feature/{number}" in page for number in range(25))
+
+
+def test_a_branch_is_found_by_a_part_of_its_name(alice: Person, two_runs):
+    for name in ("feature/login", "feature/logout", "50%_off"):
+        upload(alice.api, {}, branch=name)
+    found = shown(alice.page(), f"{BRANCHES}?text=LOG")
+    assert re.findall(r"\?branch=([^\"&]+)", found) == ["feature/login", "feature/logout"]
+    assert "branch=50%25_off" in shown(alice.page(), f"{BRANCHES}?text=%25_")
+    assert "No branch matches" in text_of(shown(alice.page(), f"{BRANCHES}?text=%00nothing"))
+
+
+def test_a_stranger_sees_no_branches(alice: Person, charlie: Person, two_runs):
+    assert charlie.page().get(BRANCHES).status_code == 404
+
+
 def test_a_page_of_issues_takes_few_queries(
     alice: Person, many_issues, django_assert_max_num_queries: DjangoAssertNumQueries
 ):
