@@ -79,5 +79,5 @@ def worker(name: str, queues: str, concurrency: int) -> None:
 
 
 def relay() -> None:
-    """Send lost messages and run periodic tasks until SIGTERM."""
+    """Send lost messages and make the jobs whose time has come until SIGTERM."""
     call_command("relay")

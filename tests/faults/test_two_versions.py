@@ -254,13 +254,23 @@ def every_periodic_task_runs(both: Deployment) -> None:
     with cursor_on(both.database_url) as cursor:
         cursor.execute("UPDATE jobs_periodicrun SET due_at = now() - interval '1 s' RETURNING name")
         names = {name for (name,) in cursor.fetchall()}
-        assert {"uploads.clean_up", "storage.sweep", "accounts.forget_audit"} <= names
-        while due_tasks(cursor):
+        assert {"uploads.clean_up", "storage.sweep", "jobs.retention"} <= names
+        while due_tasks(cursor) or unfinished_system_jobs(cursor):
             assert both.new.http.get(f"{both.new.url}/healthz").status_code == 200
 
 
 def due_tasks(cursor: Any) -> list[tuple[str]]:
     cursor.execute("SELECT name FROM jobs_periodicrun WHERE due_at <= now()")
+    found: list[tuple[str]] = cursor.fetchall()
+    return found
+
+
+def unfinished_system_jobs(cursor: Any) -> list[tuple[str]]:
+    """Where the version before had its relay run a task, there is none for it."""
+    cursor.execute(
+        "SELECT type FROM jobs_job WHERE organization_id IS NULL"
+        " AND state IN ('waiting', 'active', 'delayed')"
+    )
     found: list[tuple[str]] = cursor.fetchall()
     return found
 
