@@ -200,13 +200,16 @@ class MultipartInitView(APIView):
         principal = principal_of(request)
         wanted = read_body(request, _NEW_FILE)
 
-        def make() -> tuple[int, wire.MultipartUpload]:
-            file = files.announce_in_parts(
-                by=principal, file=_announced(principal, wanted), seconds=wanted.expires_in
-            )
-            return 201, show.multipart(file)
+        with files.parts_begun(by=principal, content_type=wanted.content_type) as begun:
 
-        return respond_once(request, make)
+            def make() -> tuple[int, wire.MultipartUpload]:
+                announced = _announced(principal, wanted)
+                file = files.announce_in_parts(
+                    by=principal, file=announced, seconds=wanted.expires_in, begun=begun
+                )
+                return 201, show.multipart(file)
+
+            return respond_once(request, make)
 
 
 class MultipartPartView(APIView):

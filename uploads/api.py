@@ -24,6 +24,7 @@ from odavl.wire.envelope import (
     UploadStored,
 )
 from odavl.wire.errors import NotFound
+from storage.services import Placed
 from uploads import services, transfers
 from uploads.queries import status_of_any, transfer_of
 from uploads.reading import read_upload
@@ -68,14 +69,16 @@ class UploadView(APIView):
     def post(self, request: Request, product: str) -> Response:
         principal = principal_for(request, product, "write")
         received = read_upload(request)
+        services.check_type(product, received.upload_type)
 
-        def make_answer() -> tuple[int, bytes]:
+        def make_answer(placed: Placed) -> tuple[int, bytes]:
             answer = services.receive(
                 principal=principal,
                 product=product,
                 upload_type=received.upload_type,
                 metadata=received.metadata,
                 content=received.content,
+                placed=placed,
             )
             status = 201 if isinstance(answer, UploadStored) else 202
             return status, msgspec.json.encode(answer)
@@ -83,8 +86,13 @@ class UploadView(APIView):
         digest = services.same_upload(
             product, received.upload_type, received.content.sha256, received.metadata
         )
-        with received.content:
-            answer = run_once(principal, key_of(request), digest, make_answer)
+        key = key_of(request)
+        # No transaction waits for the store, whatever becomes of the payload.
+        with (
+            received.content,
+            services.place(principal.organization, received.content) as placed,
+        ):
+            answer = run_once(principal, key, digest, lambda: make_answer(placed))
         headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
         return Response(answer.body, status=answer.status, headers=headers)
 

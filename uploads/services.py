@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 import msgspec
 
-from accounts.models import Project
+from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
 from odavl.wire.encoding import sha256_hex
@@ -31,8 +32,9 @@ def receive(
     upload_type: str,
     metadata: UploadMetadata,
     content: Content,
+    placed: storage.Placed,
 ) -> UploadStored | UploadAccepted:
-    """Store one payload and hand it to its product, in the caller's transaction.
+    """Note one payload, which is ``placed``, and hand it to its product: in one transaction.
 
     Raises :class:`UnknownType`, the errors of :func:`find_or_create_project`, and whatever the
     product finds wrong with the payload; then nothing is left of it.
@@ -45,15 +47,20 @@ def receive(
         product=product,
         type=upload_type,
         metadata=msgspec.to_builtins(metadata),
-        stored=storage.keep(
-            organization=principal.organization,
-            pieces=content.pieces(),
-            sha256=content.sha256,
-            size=content.size,
-            stored_size=content.stored_size,
-        ),
+        stored=storage.keep_placed(placed),
     )
     return hand_over(upload, content)
+
+
+def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:
+    """Have the bytes of ``content`` in the store, before the transaction that refers to them."""
+    return storage.placed_content(
+        organization=organization,
+        pieces=content.pieces(),
+        sha256=content.sha256,
+        size=content.size,
+        stored_size=content.stored_size,
+    )
 
 
 def hand_over(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
