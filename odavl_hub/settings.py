@@ -128,6 +128,14 @@ DATABASES = {
 }
 # A database that does not even answer the door must not hold a request for minutes.
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# Nor must one behind a line that is gone: what nobody acknowledges ends a connection after 30 s.
+for _name, _value in {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}.items():
+    DATABASES["default"]["OPTIONS"].setdefault(_name, _value)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # PostgreSQL keeps the few things that must be shared and may be lost (sign-in rate limits):
