@@ -149,6 +149,14 @@ DATABASE_TIMEOUTS = {
     "migration": env.seconds("DATABASE_TIMEOUTS_MIGRATION", (10, 21_600, 3_600)),
     "command": env.seconds("DATABASE_TIMEOUTS_COMMAND", (30, 3_600, 3_600)),
 }
+# Nor must one behind a line that is gone: what nobody acknowledges ends a connection after 30 s.
+for _name, _value in {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}.items():
+    DATABASES["default"]["OPTIONS"].setdefault(_name, _value)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # What libraries cache; sign-in limits are counted in Redis (accounts.counting).

@@ -199,11 +199,15 @@ class MultipartInitView(APIView):
         wanted = read_body(request, _NEW_FILE)
         file = _announced(principal, wanted)
 
-        def make() -> tuple[int, wire.MultipartUpload]:
-            announced = files.announce_in_parts(by=principal, file=file, seconds=wanted.expires_in)
-            return 201, show.multipart(announced)
+        with files.parts_begun(by=principal, content_type=wanted.content_type) as begun:
 
-        return respond_once(request, make, project=file.project)
+            def make() -> tuple[int, wire.MultipartUpload]:
+                announced = files.announce_in_parts(
+                    by=principal, file=file, seconds=wanted.expires_in, begun=begun
+                )
+                return 201, show.multipart(announced)
+
+            return respond_once(request, make, project=file.project)
 
 
 class MultipartPartView(APIView):

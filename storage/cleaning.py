@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.clock import database_now
 from odavl.wire.errors import OdavlError
+from storage.claims import forget_ended
 from storage.configuration import local_store, object_store
 from storage.files import remove, settle
 from storage.models import FileState, StoredFile
@@ -33,6 +34,7 @@ def clean_up() -> int:
     over = rows.filter(upload_until__lt=now - _GRACE).exclude(told_yet)
     over = over.exclude(state=FileState.DELETED).order_by("upload_until")
     count += sum(_ended(file) for file in over[:_AT_ONCE])
+    forget_ended()
     store = local_store()
     if store is not None:
         store.forget_leftovers(older_than=_LEFTOVER_SECONDS)

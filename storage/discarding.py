@@ -2,21 +2,21 @@
 
 Whoever keeps a content holds its name (a shared advisory lock) until the commit that refers to it.
 Whoever discards takes the name alone, and only then looks whether anything refers to the record;
-the record goes before the bytes, so that a crash in between leaves an orphan and never a gap.
+the record goes before the bytes, so that a crash in between leaves an orphan and never a gap. The
+bytes go when the lock is released, with a note that they do (:mod:`storage.claims`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import cast
 from uuid import UUID
 
-from django.db import connection, transaction
 from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, QuerySet
 
 from accounts.models import Organization
 from accounts.statements import Statement
+from storage.claims import removing
 from storage.models import ObjectPart, StoredObject
 
 # Two statements: the second one sees what was discarded while the first one waited.
@@ -41,14 +41,6 @@ def hold(organization: Organization, sha256: str) -> StoredObject | None:
     return record
 
 
-def hold_key(key: str) -> None:
-    """Keep an object whose key is not made of its content from being discarded, as long."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [key_name(key)]
-        )
-
-
 def content_name(organization_id: object, sha256: str) -> str:
     """What is locked for a content."""
     return f"object:{organization_id}:{sha256}"
@@ -69,23 +61,29 @@ def discard(
     count = 0
     unused = _unreferenced(candidates).values_list("pk", "organization_id", "sha256")
     for pk, organization_id, sha256 in unused.order_by("created_at")[:at_most]:
-        with alone(content_name(organization_id, sha256)) as mine:
-            count += mine and _discarded(pk, delete_bytes)
+        count += _discarded(pk, content_name(organization_id, sha256), delete_bytes)
     return count
 
 
-def _discarded(pk: UUID, delete_bytes: Callable[[str], None]) -> bool:
-    with transaction.atomic():
-        row = StoredObject.across_organizations.filter(pk=pk)
-        # A transfer that takes it up holds the row; one that comes later finds it gone.
-        held = row.select_for_update(skip_locked=True, of=("self",)).defer("inline").first()
-        if held is None or not _unreferenced(row).exists():
-            return False
-        key = held.key
-        has_bytes = not row.exclude(inline=None).exists() and held.crc32 is None
-        held.delete()
-    if has_bytes:
-        delete_bytes(key)
+def _discarded(pk: UUID, name: str, delete_bytes: Callable[[str], None]) -> bool:
+    row = StoredObject.across_organizations.filter(pk=pk)
+    stored = row.defer("inline").first()
+    if stored is None:
+        return False
+    has_bytes = not row.exclude(inline=None).exists() and stored.crc32 is None
+    with removing(name, stored.key, lambda: _dropped(row)) as mine:
+        if mine and has_bytes:
+            delete_bytes(stored.key)
+    return mine
+
+
+def _dropped(row: QuerySet[StoredObject]) -> bool:
+    """Drop the record, unless anything refers to it by now."""
+    # A transfer that takes it up holds the row; one that comes later finds it gone.
+    held = row.select_for_update(skip_locked=True, of=("self",)).defer("inline").first()
+    if held is None or not _unreferenced(row).exists():
+        return False
+    held.delete()
     return True
 
 
@@ -104,16 +102,3 @@ def _unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
 
 _OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's public name
 """An object's own parts go with it."""
-
-
-@contextmanager
-def alone(name: str) -> Iterator[bool]:
-    """The name for this session alone; yields False where others hold it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
-        (mine,) = cursor.fetchone()
-        try:
-            yield bool(mine)
-        finally:
-            if mine:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

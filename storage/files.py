@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
+from uuid import uuid4
 
 import msgspec
 from django.conf import settings
@@ -78,13 +81,36 @@ def announce(*, by: Principal, file: Announced, seconds: int) -> tuple[StoredFil
     return announced, _signed(announced, seconds)
 
 
-def announce_in_parts(*, by: Principal, file: Announced, seconds: int) -> StoredFile:
+@dataclass(slots=True)
+class BegunParts:
+    """An upload in parts that the store knows and no file has yet."""
+
+    file: StoredFile
+    upload_id: str
+    is_taken: bool = False
+
+
+@contextmanager
+def parts_begun(*, by: Principal, content_type: str) -> Iterator[BegunParts]:
+    """An upload in parts, begun at the store before any transaction; dropped if no file took it."""
+    file = StoredFile(id=uuid4(), organization=by.organization)
+    store = object_store()
+    upload_id = store.start_multipart(file.incoming, content_type=allowed_type(content_type))
+    begun = BegunParts(file, upload_id)
+    try:
+        yield begun
+    finally:
+        if not begun.is_taken:
+            with suppress(OdavlError):  # the sweep finds it, too
+                store.abort_multipart(file.incoming, upload_id)
+
+
+def announce_in_parts(
+    *, by: Principal, file: Announced, seconds: int, begun: BegunParts
+) -> StoredFile:
     """As :func:`announce`; each part asks for its own address (:func:`part_address`)."""
-    announced = _recorded(by, file, seconds)
-    announced.multipart_id = object_store().start_multipart(
-        announced.incoming, content_type=announced.content_type
-    )
-    announced.save(update_fields=["multipart_id"])
+    announced = _recorded(by, file, seconds, pk=begun.file.pk, multipart_id=begun.upload_id)
+    begun.is_taken = True
     return announced
 
 
@@ -231,17 +257,19 @@ def remove(file: StoredFile) -> None:
     if file.multipart_id:
         store.abort_multipart(file.incoming, file.multipart_id)
     store.delete(file.incoming)
+    rows = StoredFile.objects.for_organization(file.organization)
     with transaction.atomic():
         _lock_content(file)
-        rows = StoredFile.objects.for_organization(file.organization)
         sharing = rows.filter(state=FileState.STORED, sha256=file.sha256).exclude(pk=file.pk)
-        for key in {file.key, file.own_key} - {""}:
-            if not sharing.filter(key=key).exists():
-                store.delete(key)
-        rows.filter(pk=file.pk).delete()
+        shared = set(sharing.values_list("key", flat=True))
+        # From now on nobody comes to share what this file has: that is done with stored ones.
+        rows.filter(pk=file.pk).update(state=FileState.DELETED)
+    for key in {file.key, file.own_key} - {"", *shared}:
+        store.delete(key)
+    rows.filter(pk=file.pk).delete()
 
 
-def _recorded(by: Principal, file: Announced, seconds: int) -> StoredFile:
+def _recorded(by: Principal, file: Announced, seconds: int, **known: Any) -> StoredFile:
     by.require("storage:write")
     if file.size > settings.STORAGE_MAX_FILE_SIZE:
         raise PayloadTooLarge(f"A file may have {settings.STORAGE_MAX_FILE_SIZE} bytes.")
@@ -270,6 +298,7 @@ def _recorded(by: Principal, file: Announced, seconds: int) -> StoredFile:
         api_key=by.key,
         upload_until=now + timedelta(seconds=seconds),
         expires_at=file.expires_at,
+        **known,
     )
     return created
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from accounts.clock import database_now
 from accounts.models import ApiKey, Organization, Project, User
-from storage import discarding
+from storage.claims import placing
 from storage.configuration import object_store
+from storage.discarding import key_name
 from storage.models import Access, FileState, StoredFile
 from storage.naming import safe_name
 
@@ -32,11 +34,12 @@ class Made:
     expires_at: datetime | None = None
 
 
-def keep_made(made: Made, pieces: Iterable[bytes]) -> StoredFile:
-    """Write the bytes and the row, within the caller's transaction.
+@contextmanager
+def placed_file(made: Made, pieces: Iterable[bytes]) -> Iterator[StoredFile]:
+    """Write the bytes; the row is for the caller to insert, and to commit within the block.
 
-    Whatever was written under the same id and not committed is replaced. Raises
-    :class:`StorageFull` and :class:`ServiceUnavailable`.
+    No transaction may be open when it begins. Whatever was written under the same id and not
+    committed is replaced. Raises :class:`StorageFull` and :class:`ServiceUnavailable`.
     """
     now = database_now()
     file = StoredFile(
@@ -54,15 +57,14 @@ def keep_made(made: Made, pieces: Iterable[bytes]) -> StoredFile:
         expires_at=made.expires_at,
     )
     file.key = file.own_key
-    # Until the commit nobody takes it for bytes that nothing refers to.
-    discarding.hold_key(file.key)
     digest = hashlib.sha256()
-    file.size = object_store().put(
-        file.key, _measured(pieces, digest.update), content_type=made.content_type
-    )
-    file.sha256 = digest.hexdigest()
-    file.save(force_insert=True)
-    return file
+    # Until the commit nobody takes it for bytes that nothing refers to.
+    with placing(key_name(file.key), file.key):
+        file.size = object_store().put(
+            file.key, _measured(pieces, digest.update), content_type=made.content_type
+        )
+        file.sha256 = digest.hexdigest()
+        yield file
 
 
 def _measured(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:

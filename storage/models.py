@@ -171,6 +171,24 @@ class StoredFile(OrganizationScoped):
         return f"{self.organization_id}/files/{self.pk}"
 
 
+class ObjectClaim(models.Model):
+    """A note that bytes come to a key, or go from it, at this moment (:mod:`storage.claims`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.CharField(max_length=500)
+    removes = models.BooleanField()
+    until = models.DateTimeField()
+    """When it ends by itself: its process has died."""
+
+    objects: ClassVar[models.Manager[ObjectClaim]] = models.Manager()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["key"], name="claim_by_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class Walk(models.Model):
     """How far a walk through the store, or through the rows, has come; it takes many rounds."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,10 +16,12 @@ from django.db.models import QuerySet
 
 from accounts.models import Organization
 from odavl.wire.encoding import gunzip_pieces
-from odavl.wire.errors import BytesMissing
+from odavl.wire.errors import BytesMissing, ServiceUnavailable
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
+from storage.claims import placing, refuse_if_going
 from storage.configuration import object_store
+from storage.discarding import content_name
 from storage.joining import joined_pieces
 from storage.models import StoredObject
 from storage.objects.interface import ObjectMissing, Staged
@@ -26,40 +29,6 @@ from storage.objects.interface import ObjectMissing, Staged
 _log = logging.getLogger(__name__)
 MAX_INLINE_SIZE = 64 * KIBIBYTE
 _GZIP = "application/gzip"
-
-
-def keep(
-    *,
-    organization: Organization,
-    pieces: Iterable[bytes],
-    sha256: str,
-    size: int,
-    stored_size: int,
-) -> StoredObject:
-    """The record of a content; one that is known is not written again.
-
-    ``pieces`` are its gzip-compressed bytes, ``stored_size`` of them; ``size`` and ``sha256`` are
-    those of the uncompressed ones. In a transaction, nobody discards the record before its end.
-    Bytes that the store has lost are written again.
-
-    Raises :class:`StorageFull` when the disk is, :class:`ServiceUnavailable` when the object store
-    does not take it.
-    """
-    record = StoredObject(
-        id=uuid4(),
-        organization=organization,
-        sha256=sha256,
-        size=size,
-        stored_size=stored_size,
-    )
-
-    def lay_down() -> None:
-        if stored_size <= MAX_INLINE_SIZE:
-            record.inline = b"".join(pieces)
-        else:
-            object_store().put(record.key, pieces, content_type=_GZIP)
-
-    return _recorded(record, lay_down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +42,36 @@ class Held:
         return len(self.data)
 
 
+@dataclass(slots=True)
+class Flowing:
+    """Bytes that go to the store as they come, where it has no place to stage them by itself."""
+
+    pieces: Iterable[bytes]
+    size: int
+
+    def publish(self, key: str, *, content_type: str = "") -> None:
+        """Write them to the store."""
+        object_store().put(key, self.pieces, content_type=content_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A content whose bytes are safe: for :func:`keep_placed`, while its ``with`` block lasts."""
+
+    record: StoredObject
+    """As it would be inserted."""
+    publish: Callable[[], None] | None
+    """What is left to do in the transaction: nothing, or what takes no time."""
+    was_known: bool = False
+    """Its bytes lay there already, and nobody removes them meanwhile."""
+
+
 @contextmanager
 def stage(pieces: Iterable[bytes], *, size: int) -> Iterator[Staged | Held]:
-    """Bytes on their way in, for :func:`keep_staged`, one of ``pieces`` in memory at a time.
+    """Bytes on their way in, for :func:`placed`, one of ``pieces`` in memory at a time.
 
-    ``size`` is about how many there are. Raises as :func:`keep` does.
+    ``size`` is about how many there are. Raises :class:`StorageFull` when the disk is,
+    :class:`ServiceUnavailable` when the object store does not take them.
     """
     if size <= MAX_INLINE_SIZE:
         yield Held(b"".join(pieces))
@@ -86,42 +80,114 @@ def stage(pieces: Iterable[bytes], *, size: int) -> Iterator[Staged | Held]:
         yield staged
 
 
-def keep_staged(
-    *, organization: Organization, staged: Staged | Held, sha256: str, size: int
-) -> StoredObject:
-    """As :func:`keep`, for the joinable form of a content that has been staged."""
+@contextmanager
+def placed(
+    *,
+    organization: Organization,
+    staged: Staged | Held,
+    sha256: str,
+    size: int,
+    joinable: bool = False,
+) -> Iterator[Placed]:
+    """Have the bytes of a content where they will lie, before the transaction that refers to them.
+
+    ``size`` and ``sha256`` are those of the uncompressed content, ``staged`` is its gzip form.
+    A remote store is asked here and nowhere else: no transaction may be open, and the reference is
+    to be committed before the end of the block. Bytes that are there already are not sent again,
+    unless the store has lost them. Raises as :func:`stage` does.
+    """
     record = StoredObject(
         id=uuid4(),
         organization=organization,
         sha256=sha256,
         size=size,
         stored_size=staged.size,
-        joinable=True,
+        joinable=joinable,
     )
+    if isinstance(staged, Held):
+        record.inline = staged.data
+        yield Placed(record, None)
+        return
+    publish = partial(staged.publish, record.key, content_type=_GZIP)
+    if object_store().is_near:
+        yield Placed(record, publish)
+        return
+    with placing(content_name(organization.pk, sha256), record.key):
+        known = StoredObject.objects.for_organization(organization).filter(sha256=sha256)
+        found: StoredObject | None = known.defer("inline").first()
+        is_needed = found is None or _may_mend(found, record)
+        if is_needed:
+            publish()
+        yield Placed(record, None, was_known=not is_needed)
 
-    def lay_down() -> None:
-        if isinstance(staged, Held):
-            record.inline = staged.data
-        else:
-            staged.publish(record.key, content_type=_GZIP)
 
-    return _recorded(record, lay_down)
+@contextmanager
+def placed_content(
+    *,
+    organization: Organization,
+    pieces: Iterable[bytes],
+    sha256: str,
+    size: int,
+    stored_size: int,
+) -> Iterator[Placed]:
+    """As :func:`placed`, of ``pieces`` that can be had as often as asked: nothing is staged far."""
+    with ExitStack() as opened:
+        staged: Staged | Held = (
+            Flowing(pieces, stored_size)
+            if stored_size > MAX_INLINE_SIZE and not object_store().is_near
+            else opened.enter_context(stage(pieces, size=stored_size))
+        )
+        yield opened.enter_context(
+            placed(organization=organization, staged=staged, sha256=sha256, size=size)
+        )
 
 
-def _recorded(record: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
+def keep_placed(content: Placed) -> StoredObject:
+    """The record of a content; one that is known is not written again.
+
+    In a transaction, nobody discards the record before its end. Bytes that the store had lost are
+    there again.
+    """
+    record = content.record
     # A transaction of its own where the caller has none: until its end nobody takes the bytes for
     # ones that nothing refers to.
     with transaction.atomic(savepoint=False):
         found = discarding.hold(record.organization, record.sha256)
         if found is not None:
-            return found if found.missing_since is None else _mended(found, record, lay_down)
-        lay_down()
+            return found if found.missing_since is None else _mended(found, content)
+        if content.was_known:
+            raise ServiceUnavailable("The content has just been removed; send it again.")
+        _publish(content)
         # Two uploads of the same content may race; the unique constraint decides, both get its row.
         if _is_first(record):
             return record
         kept = discarding.hold(record.organization, record.sha256)
         assert kept is not None  # noqa: S101 - it is held, so nobody has discarded it
         return kept
+
+
+def keep(
+    *,
+    organization: Organization,
+    pieces: Iterable[bytes],
+    sha256: str,
+    size: int,
+    stored_size: int,
+) -> StoredObject:
+    """The record of a content that has been placed in one go; not for within a transaction.
+
+    Arguments and errors are those of :func:`placed_content`.
+    """
+    with placed_content(
+        organization=organization, pieces=pieces, sha256=sha256, size=size, stored_size=stored_size
+    ) as content:
+        return keep_placed(content)
+
+
+def _publish(content: Placed) -> None:
+    if content.publish is not None:
+        refuse_if_going(content.record.key)
+        content.publish()
 
 
 def _is_first(record: StoredObject) -> bool:
@@ -152,14 +218,22 @@ ON CONFLICT (organization_id, sha256) DO NOTHING RETURNING created_at
 """
 
 
-def _mended(lost: StoredObject, sent: StoredObject, lay_down: Callable[[], None]) -> StoredObject:
-    """The record of a content whose bytes the store had lost, with those that were sent again.
+def _may_mend(lost: StoredObject, sent: StoredObject) -> bool:
+    """Whether bytes that were sent again are what the record has lost.
 
     What others are joined with must have the very form that they were joined with.
     """
-    if lost.joinable and not (sent.joinable and sent.stored_size == lost.stored_size):
+    if lost.missing_since is None:
+        return False
+    return not lost.joinable or (sent.joinable and sent.stored_size == lost.stored_size)
+
+
+def _mended(lost: StoredObject, content: Placed) -> StoredObject:
+    """The record of a content whose bytes the store had lost, with those that were sent again."""
+    sent = content.record
+    if content.was_known or not _may_mend(lost, sent):
         return lost
-    lay_down()
+    _publish(content)
     lost.inline, lost.stored_size, lost.missing_since = sent.inline, sent.stored_size, None
     lost.save(update_fields=["inline", "stored_size", "missing_since"])
     return lost

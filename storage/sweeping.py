@@ -3,7 +3,7 @@
 The walk goes through the store's own listing, a few pages a round. An object goes only if its key
 is one that this hub makes for an organization it knows, if it is older than an upload can last,
 and if no row refers to it: which is looked at once more while its name is held alone, as whoever
-is about to refer to it holds that name until the commit (:mod:`storage.discarding`).
+is about to refer to it says so until the commit (:mod:`storage.discarding`, :mod:`storage.claims`).
 
 Objects of other organizations are left alone: another hub may share the bucket, or this one may
 have been given a database that is not the one which wrote them. ``manage.py storage_check`` tells
@@ -20,8 +20,8 @@ from django.conf import settings
 
 from accounts.clock import database_now
 from odavl.wire.errors import OdavlError
+from storage.claims import removing, removing_at_once
 from storage.configuration import object_store
-from storage.discarding import alone
 from storage.keys import Key, key_of, of_known_organizations, unreferenced
 from storage.models import StoredFile
 from storage.objects.interface import Listed
@@ -85,11 +85,12 @@ def _swept(current: Round) -> int:
 
 
 def _removed(key: Key) -> bool:
-    with alone(key.lock) as mine:
-        if not mine or not unreferenced([key]):
-            return False
-        object_store().delete(key.text)
-    return True
+    store = object_store()
+    remove = removing_at_once if store.is_near else removing
+    with remove(key.lock, key.text, lambda: bool(unreferenced([key]))) as mine:
+        if mine:
+            store.delete(key.text)
+    return mine
 
 
 def _unfinished(older_than: datetime) -> Iterator[tuple[str, str]]:

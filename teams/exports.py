@@ -25,7 +25,7 @@ from jobs.claims import Claim
 from jobs.models import Job, Queue
 from jobs.services import enqueue
 from odavl.wire.errors import StorageFull, WrongScope
-from storage.made import Made, keep_made
+from storage.made import Made, placed_file
 from storage.models import StoredFile
 from storage.objects.interface import PIECE_SIZE
 from teams.archive import write_archive
@@ -93,8 +93,11 @@ def run_export(claim: Claim) -> None:
             raise
         size = file.tell()
         file.seek(0)
-        with transaction.atomic():
-            keep_made(_made(job, project), _pieces(file, size, claim))
+        with (
+            placed_file(_made(job, project), _pieces(file, size, claim)) as archive,
+            transaction.atomic(),
+        ):
+            archive.save(force_insert=True)
             claim.complete()
 
 

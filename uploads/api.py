@@ -67,14 +67,20 @@ class UploadView(APIView):
     def post(self, request: Request, product: str) -> Response:
         principal = principal_for(request, product, "write")
         received = read_upload(request)
+        services.check_type(product, received.upload_type)
 
-        with received.content:
+        # No transaction waits for the store, whatever becomes of the payload.
+        with (
+            received.content,
+            services.place(principal.organization, received.content) as placed,
+        ):
             answer = services.receive(
                 principal=principal,
                 product=product,
                 upload_type=received.upload_type,
                 metadata=received.metadata,
                 content=received.content,
+                placed=placed,
                 idempotency_key=key_of(request),
             )
         headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
@@ -23,12 +25,14 @@ from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue
 from odavl.wire import limits
+from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import UploadAccepted
 from odavl.wire.errors import (
     ChunksMissing,
     DigestMismatch,
     OdavlError,
     RefusedError,
+    ServiceUnavailable,
     TransferExpired,
 )
 from odavl.wire.problem import Problem, problem_of, rebuild_error
@@ -36,25 +40,45 @@ from storage import joining
 from storage import services as storage
 from storage.models import StoredObject
 from uploads.addresses import transfer_address
-from uploads.contents import StoredContent, content_of
+from uploads.contents import Content, StoredContent, content_of
 from uploads.idempotency import RequestKey, answer_once, same_as_transfer
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks
-from uploads.services import hand_over, status_for
+from uploads.services import hand_over, place, status_for
 from uploads.transfers import LEASE
 
 ASSEMBLY_JOB = "uploads.assemble"
 _ALL = 100
+_OTHER_DIGEST = "The payload's SHA-256 is not the one that was announced."
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A payload whose chunks were read and checked, before the transaction that takes it in.
+
+    ``content`` are its bytes, where they are at hand; ``placed`` is for one that its parts cannot
+    stand for.
+    """
+
+    parts: Sequence[StoredObject]
+    crc32: int
+    content: Content | None = None
+    placed: storage.Placed | None = None
+
+
 def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     """What was or is answered to the end of ``transfer``: 201, or 202 where a job takes it in.
 
     Raises :class:`ChunksMissing`, :class:`TransferExpired`, what
     :func:`~accounts.idempotency.run_within` raises, and for a small payload what is wrong with it.
     """
+    with _read_ahead(principal, transfer) as whole:
+        return _finalized(principal, transfer, whole)
+
+
+@transaction.atomic
+def _finalized(principal: Principal, transfer: Transfer, whole: _Whole | None) -> Answer:
     locked = _locked(transfer.pk)
     if locked.answer is not None:
         return Answer(locked.answer_status or HTTPStatus.OK, bytes(locked.answer), replayed=True)
@@ -64,7 +88,9 @@ def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     missing = missing_chunks(locked)
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
-    answer = answer_once(principal, locked.project, _request(locked), lambda: _taken_in(locked))
+    answer = answer_once(
+        principal, locked.project, _request(locked), lambda: _taken_in(locked, whole)
+    )
     if locked.state == TransferState.OPEN:
         # The same upload came before in one request, and that was its answer.
         _end(locked, TransferState.DONE)
@@ -84,12 +110,11 @@ def run_assembly(claim: Claim) -> None:
         return
     parts = _parts(transfer)
     try:
-        crc32 = _checked(transfer, parts, claim.progress)
-        with transaction.atomic():
+        with _checked_whole(transfer, parts, claim.progress) as whole, transaction.atomic():
             locked = _locked(transfer.pk)
             if locked.state != TransferState.ASSEMBLING:
                 return
-            _handed_over(locked, parts, crc32)
+            _handed_over(locked, whole)
             locked.save(update_fields=["state", "chunk_count"])
             claim.guard()
     except RefusedError as error:
@@ -116,10 +141,11 @@ def take_up_again(job: Job) -> None:
     transfer.save(update_fields=["state", "problem"])
 
 
-def _taken_in(transfer: Transfer) -> tuple[int, bytes]:
-    if transfer.size <= limits.MAX_INLINE_INFLATED_SIZE:
-        parts = _parts(transfer)
-        return _handed_over(transfer, parts, _checked(transfer, parts))
+def _taken_in(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+    if _is_small(transfer):
+        if whole is None or whole.parts != _parts(transfer):
+            raise ServiceUnavailable("The transfer changed while it was read.", retry_after=1.0)
+        return _handed_over(transfer, whole)
     answer = _enqueued(transfer)
     return status_for(answer), msgspec.json.encode(answer)
 
@@ -137,10 +163,8 @@ def _enqueued(transfer: Transfer) -> UploadAccepted:
     )
 
 
-def _handed_over(
-    transfer: Transfer, parts: Sequence[StoredObject], crc32: int
-) -> tuple[int, bytes]:
-    stored = _kept(transfer, parts, crc32)
+def _handed_over(transfer: Transfer, whole: _Whole) -> tuple[int, bytes]:
+    stored = _kept(transfer, whole)
     upload = Upload(
         id=transfer.pk,
         organization=transfer.organization,
@@ -154,7 +178,12 @@ def _handed_over(
     answered = None
     if transfer.answer is not None:
         answered = transfer.answer_status or HTTPStatus.ACCEPTED, bytes(transfer.answer)
-    told = hand_over(upload, StoredContent(stored), request=_request(transfer), answered=answered)
+    told = hand_over(
+        upload,
+        whole.content or StoredContent(stored),
+        request=_request(transfer),
+        answered=answered,
+    )
     _end(transfer, TransferState.DONE)
     return told
 
@@ -163,36 +192,82 @@ def _request(transfer: Transfer) -> RequestKey:
     return RequestKey(transfer.idempotency_key, same_as_transfer(transfer))
 
 
-def _kept(transfer: Transfer, parts: Sequence[StoredObject], crc32: int) -> StoredObject:
+def _kept(transfer: Transfer, whole: _Whole) -> StoredObject:
     """The whole as one object: made of its chunks, or of their bytes where they cannot be joined.
 
     Those are contents that the organization had already as something else than a chunk.
     """
-    if len(parts) == 1:
-        return parts[0]
-    if parts and all(part.joinable for part in parts):
-        return joining.join(
-            organization=transfer.organization,
-            parts=parts,
-            sha256=transfer.sha256,
-            size=transfer.size,
-            crc32=crc32,
-        )
-    inflated = (piece for part in parts for piece in _inflated(part))
-    with content_of(inflated, compressed=False, claimed_sha256=transfer.sha256) as content:
-        return storage.keep(
-            organization=transfer.organization,
-            pieces=content.pieces(),
-            sha256=content.sha256,
-            size=content.size,
-            stored_size=content.stored_size,
-        )
+    if whole.placed is not None:
+        return storage.keep_placed(whole.placed)
+    if len(whole.parts) == 1:
+        return whole.parts[0]
+    return joining.join(
+        organization=transfer.organization,
+        parts=whole.parts,
+        sha256=transfer.sha256,
+        size=transfer.size,
+        crc32=whole.crc32,
+    )
+
+
+def _is_small(transfer: Transfer) -> bool:
+    return transfer.size <= limits.MAX_INLINE_INFLATED_SIZE
+
+
+@contextmanager
+def _read_ahead(principal: Principal, transfer: Transfer) -> Iterator[_Whole | None]:
+    """A small payload, if it is all there: its bytes are had before anything is locked."""
+    if not _is_small(transfer) or transfer.state != TransferState.OPEN:
+        yield None
+        return
+    with transaction.atomic():
+        take_up_known(principal, transfer)
+    if missing_chunks(transfer):
+        yield None
+        return
+    parts = _parts(transfer)
+    data = b"".join(piece for part in parts for piece in _inflated(part))
+    if sha256_hex(data) != transfer.sha256:
+        raise DigestMismatch(_OTHER_DIGEST)
+    with ExitStack() as opened:
+        content = opened.enter_context(content_of(data, compressed=False))
+        yield _whole(opened, transfer, parts, zlib.crc32(data), content)
+
+
+@contextmanager
+def _checked_whole(
+    transfer: Transfer, parts: Sequence[StoredObject], on_progress: Callable[[int], None]
+) -> Iterator[_Whole]:
+    crc32 = _checked(transfer, parts, on_progress)
+    with ExitStack() as opened:
+        content = None
+        if not _can_be_joined(parts):
+            inflated = (piece for part in parts for piece in _inflated(part))
+            content = opened.enter_context(content_of(inflated, compressed=False))
+        yield _whole(opened, transfer, parts, crc32, content)
+
+
+def _whole(
+    opened: ExitStack,
+    transfer: Transfer,
+    parts: Sequence[StoredObject],
+    crc32: int,
+    content: Content | None,
+) -> _Whole:
+    placed = None
+    if content is not None and not _can_be_joined(parts):
+        placed = opened.enter_context(place(transfer.organization, content))
+    return _Whole(parts, crc32, content, placed)
+
+
+def _can_be_joined(parts: Sequence[StoredObject]) -> bool:
+    return len(parts) == 1 or (bool(parts) and all(part.joinable for part in parts))
 
 
 def _checked(
     transfer: Transfer,
     parts: Sequence[StoredObject],
-    on_progress: Callable[[int], None] = lambda _percent: None,
+    on_progress: Callable[[int], None],
 ) -> int:
     """The CRC-32 of the whole; :class:`DigestMismatch` where it is not what was announced."""
     digest = hashlib.sha256()
@@ -206,7 +281,7 @@ def _checked(
             told = percent
             on_progress(percent)
     if digest.hexdigest() != transfer.sha256:
-        raise DigestMismatch("The payload's SHA-256 is not the one that was announced.")
+        raise DigestMismatch(_OTHER_DIGEST)
     return crc32
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import msgspec
 from django.db import transaction
 
 from accounts.idempotency import Answer
-from accounts.models import Project
+from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.request_context import current_request
 from accounts.services import find_or_create_project
@@ -36,9 +37,10 @@ def receive(
     upload_type: str,
     metadata: UploadMetadata,
     content: Content,
+    placed: storage.Placed,
     idempotency_key: str | None,
 ) -> Answer:
-    """Store one payload and hand it to its product, or answer what was answered to it before.
+    """Note one payload, which is ``placed``, and hand it to its product; or answer as before.
 
     With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
     Raises :class:`UnknownType`, the errors of :func:`find_or_create_project` and of
@@ -60,17 +62,22 @@ def receive(
                 product=product,
                 type=upload_type,
                 metadata=kept_metadata(metadata),
-                stored=storage.keep(
-                    organization=principal.organization,
-                    pieces=content.pieces(),
-                    sha256=content.sha256,
-                    size=content.size,
-                    stored_size=content.stored_size,
-                ),
+                stored=storage.keep_placed(placed),
             )
             return hand_over(upload, content, request=request)
 
         return answer_once(principal, project, request, take_in)
+
+
+def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:
+    """Have the bytes of ``content`` in the store, before the transaction that refers to them."""
+    return storage.placed_content(
+        organization=organization,
+        pieces=content.pieces(),
+        sha256=content.sha256,
+        size=content.size,
+        stored_size=content.stored_size,
+    )
 
 
 def hand_over(

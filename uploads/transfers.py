@@ -30,7 +30,6 @@ from odavl.wire.errors import (
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.arriving import Arriving
-from storage.objects.interface import Staged
 from uploads.bounds import check_room
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
@@ -111,19 +110,27 @@ def store_chunk(
         deque(pieces, maxlen=0)
         is_new = False
     else:
-        # Written before the transaction begins: nothing is locked while a client sends.
-        with storage.stage(pieces, size=place.size) as staged:
-            is_new = _kept(organization, place, staged)
+        # Written before the transaction begins: nothing is locked while a client sends, nor while
+        # a store takes it.
+        with (
+            storage.stage(pieces, size=place.size) as staged,
+            storage.placed(
+                organization=organization,
+                staged=staged,
+                sha256=place.sha256,
+                size=place.size,
+                joinable=True,
+            ) as placed,
+        ):
+            is_new = _kept(place, placed)
     _renew(organization, place)
     return is_new
 
 
 @transaction.atomic
-def _kept(organization: Organization, place: Place, staged: Staged | storage.Held) -> bool:
+def _kept(place: Place, placed: storage.Placed) -> bool:
     """Note the chunk wherever the transfer waits for it; whether it did."""
-    stored = storage.keep_staged(
-        organization=organization, staged=staged, sha256=place.sha256, size=place.size
-    )
+    stored = storage.keep_placed(placed)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE uploads_transferchunk SET stored_id = %s"

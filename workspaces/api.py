@@ -86,11 +86,13 @@ class RevisionsView(APIView):
         found = project_of(principal, project)
         wanted = read_body(request, _REVISION, limit=limits.MAX_MANIFEST_SIZE)
 
-        def make() -> tuple[int, wire.RevisionSummary]:
-            revision = services.commit(principal=principal, project=found, wanted=wanted)
-            return 201, rendering.summary(found, revision)
+        with services.prepared(project=found, wanted=wanted) as revision:
 
-        return respond_once(request, make, project=found)
+            def make() -> tuple[int, wire.RevisionSummary]:
+                made = services.commit(principal=principal, project=found, revision=revision)
+                return 201, rendering.summary(found, made)
+
+            return respond_once(request, make, project=found)
 
 
 class RevisionView(APIView):

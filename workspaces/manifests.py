@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -17,17 +18,24 @@ from storage.models import StoredObject
 from workspaces.models import Workspace, WorkspaceContent
 
 
-def kept_manifest(organization: Organization, files: Sequence[WorkspaceFile]) -> StoredObject:
+@contextmanager
+def placed_manifest(
+    organization: Organization, files: Sequence[WorkspaceFile]
+) -> Iterator[storage.Placed]:
     """The list of ``files`` as a stored object: equal for equal files, in whatever order."""
     document = msgspec.json.encode(sorted(files, key=lambda file: file.path))
     body = b"".join(joinable_pieces((document,)))
-    with storage.stage((body,), size=len(body)) as staged:
-        return storage.keep_staged(
+    with (
+        storage.stage((body,), size=len(body)) as staged,
+        storage.placed(
             organization=organization,
             staged=staged,
             sha256=sha256_hex(document),
             size=len(document),
-        )
+            joinable=True,
+        ) as placed,
+    ):
+        yield placed
 
 
 def check_wholes(workspace: Workspace, files: Sequence[WorkspaceFile]) -> None:

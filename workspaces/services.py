@@ -7,7 +7,9 @@ of nor given, though it is kept once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -24,13 +26,14 @@ from odavl.wire.errors import (
     Conflict,
     FieldError,
     InvalidPayload,
+    OdavlError,
     PayloadTooLarge,
 )
 from odavl.wire.transfer import Chunk
 from odavl.wire.workspace import NewRevision, WorkspaceFile, check_manifest
 from storage import services as storage
 from storage.arriving import Arriving
-from workspaces.manifests import check_wholes, kept_manifest
+from workspaces.manifests import check_wholes, placed_manifest
 from workspaces.models import Revision, Workspace, WorkspaceContent
 from workspaces.queries import files_of, head_of, revision_of
 
@@ -81,10 +84,18 @@ def store_chunk(
     if not arriving.size:
         raise InvalidPayload("A chunk has at least one byte.")
     workspace = workspace_for(project)
-    with storage.stage((whole,), size=len(whole)) as staged, transaction.atomic():
-        stored = storage.keep_staged(
-            organization=project.organization, staged=staged, sha256=sha256, size=arriving.size
-        )
+    with (
+        storage.stage((whole,), size=len(whole)) as staged,
+        storage.placed(
+            organization=project.organization,
+            staged=staged,
+            sha256=sha256,
+            size=arriving.size,
+            joinable=True,
+        ) as placed,
+        transaction.atomic(),
+    ):
+        stored = storage.keep_placed(placed)
         _, is_new = WorkspaceContent.across_organizations.update_or_create(
             workspace=workspace,
             stored=stored,
@@ -93,25 +104,49 @@ def store_chunk(
     return is_new, arriving.size
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A revision whose bytes were read, and its manifest written, before any transaction."""
+
+    wanted: NewRevision
+    manifest: storage.Placed | OdavlError
+    """Or what :func:`commit` raises: where it was done before, that answer comes first."""
+
+
+@contextmanager
+def prepared(*, project: Project, wanted: NewRevision) -> Iterator[Prepared]:
+    """What :func:`commit` takes, while the block lasts."""
+    try:
+        check_manifest(wanted.files)
+        head = head_of(project)
+        known = set(files_of(head)) if head else set()
+        workspace = workspace_for(project)
+        check_base(workspace, wanted)
+        check_wholes(workspace, [file for file in wanted.files if file not in known])
+    except OdavlError as error:
+        yield Prepared(wanted, error)
+        return
+    with placed_manifest(project.organization, wanted.files) as manifest:
+        yield Prepared(wanted, manifest)
+
+
 @transaction.atomic
-def commit(*, principal: Principal, project: Project, wanted: NewRevision) -> Revision:
+def commit(*, principal: Principal, project: Project, revision: Prepared) -> Revision:
     """The new head, or the head that it is already where nothing differs.
 
-    Raises :class:`Conflict` where the head is not the one that ``wanted`` is based on,
+    Raises :class:`Conflict` where the head is not the one that the revision is based on,
     :class:`ChunksMissing`, :class:`DigestMismatch` for a file that its chunks do not make, and
     what :func:`~odavl.wire.workspace.check_manifest` raises.
     """
-    check_manifest(wanted.files)
+    if isinstance(revision.manifest, OdavlError):
+        raise revision.manifest
+    wanted = revision.wanted
     workspace = workspace_for(project)
-    check_base(workspace, wanted)
     head = head_of(project)
-    known = set(files_of(head)) if head else set()
-    # The bytes of large files are read before anybody is kept waiting.
-    check_wholes(workspace, [file for file in wanted.files if file not in known])
     # Not the key: chunks of other pushes, whose rows refer to this one, go on arriving.
     locked = Workspace.across_organizations.select_for_update(no_key=True).get(pk=workspace.pk)
     check_base(locked, wanted)
-    manifest = kept_manifest(project.organization, wanted.files)
+    manifest = storage.keep_placed(revision.manifest)
     if head is not None and head.manifest_id == manifest.pk:
         return head
     number = locked.head + 1

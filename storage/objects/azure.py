@@ -18,7 +18,13 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.storage.blob import (
     BlobBlock,
     BlobClient,
@@ -46,6 +52,7 @@ from storage.objects.interface import (
     check_key,
     in_parts,
 )
+from storage.objects.outages import Outage
 from storage.objects.staging import spooled
 
 _log = logging.getLogger(__name__)
@@ -63,13 +70,15 @@ class AzureOptions:
 
 class AzureStore:
     name = "azure"
+    is_near = False
     binds: frozenset[str] = frozenset()
 
     def __init__(self, options: AzureOptions) -> None:
         self._container_name = options.container
-        self._service = _service(options, retries=4, seconds=20)
+        self._service = _service(options, retries=3, seconds=10)
         self._container = self._service.get_container_client(options.container)
         self._impatient = _service(options, retries=0, seconds=2)
+        self._outage = Outage(ServiceRequestError, ServiceResponseError)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         blob = self._blob(key)
@@ -77,7 +86,7 @@ class AzureStore:
         size = 0
         held = b""
         upload_id = uuid4().hex
-        with _explained(key):
+        with self._explained(key):
             for data in in_parts(pieces):
                 size += len(data)
                 if held:
@@ -101,7 +110,7 @@ class AzureStore:
         return self._read(key, start, end)
 
     def facts(self, key: str) -> ObjectFacts:
-        with _explained(key):
+        with self._explained(key):
             properties = self._blob(key).get_blob_properties()
         return ObjectFacts(properties.size, properties.content_settings.content_type or "")
 
@@ -109,11 +118,11 @@ class AzureStore:
         return self.facts(key).size
 
     def exists(self, key: str) -> bool:
-        with _explained(key):
+        with self._explained(key):
             return self._blob(key).exists()
 
     def delete(self, key: str) -> None:
-        with _explained(key, missing_is_fine=True):
+        with self._explained(key, missing_is_fine=True):
             self._blob(key).delete_blob()
 
     def move(self, source: str, target: str) -> None:
@@ -122,7 +131,7 @@ class AzureStore:
             if self.exists(target):
                 return
             raise ObjectMissing(source)
-        with _explained(source):
+        with self._explained(source):
             # The copy is asked for by an address of its own, good for this one blob.
             signed = self._address(source, BlobSasPermissions(read=True), seconds=300)
             goal.start_copy_from_url(signed.url)
@@ -134,7 +143,7 @@ class AzureStore:
         blobs = self._container.list_blobs(name_starts_with=prefix, results_per_page=at_most)
         # The stubs name the iterator only, not what it has beside.
         pages: Any = blobs.by_page(continuation_token=cursor or None)
-        with _explained(self._container_name):
+        with self._explained(self._container_name):
             try:
                 page = list(next(pages, ()))
             except HttpResponseError as error:
@@ -175,7 +184,7 @@ class AzureStore:
 
     def parts(self, key: str, upload_id: str) -> Sequence[Part]:
         try:
-            with _explained(key):
+            with self._explained(key):
                 _, blocks = self._blob(key).get_block_list("uncommitted")
         except ObjectMissing:
             return []
@@ -189,7 +198,7 @@ class AzureStore:
 
     def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         content_type = b64decode(upload_id.partition(".")[2]).decode()
-        with _explained(key):
+        with self._explained(key):
             self._blob(key).commit_block_list(
                 [BlobBlock(_block_id(upload_id, part.number)) for part in parts],
                 content_settings=_settings(content_type),
@@ -198,7 +207,7 @@ class AzureStore:
     def abort_multipart(self, key: str, upload_id: str) -> None:
         if not self.parts(key, upload_id):
             return
-        with _explained(key, missing_is_fine=True):
+        with self._explained(key, missing_is_fine=True):
             # Committing nothing is what drops blocks at once; else they lie for a week.
             self._blob(key).commit_block_list([])
             self._blob(key).delete_blob()
@@ -217,9 +226,15 @@ class AzureStore:
     def _read(self, key: str, start: int, end: int) -> Iterator[bytes]:
         if start >= end:
             return
-        with _explained(key):
+        with self._explained(key):
             download = self._blob(key).download_blob(offset=start, length=end - start)
             yield from download.chunks()
+
+    @contextmanager
+    def _explained(self, key: str, *, missing_is_fine: bool = False) -> Iterator[None]:
+        """For every call but the probe, which is to find out."""
+        with self._outage.noticed(), _explained(key, missing_is_fine=missing_is_fine):
+            yield
 
     def _wait_for_copy(self, blob: BlobClient) -> None:
         deadline = time.monotonic() + _COPY_SECONDS
@@ -264,7 +279,7 @@ def _service(options: AzureOptions, *, retries: int, seconds: int) -> BlobServic
         retry_policy=ExponentialRetry(
             initial_backoff=1, increment_base=2, retry_total=retries, random_jitter_range=1
         ),
-        connection_timeout=min(seconds, 5),
+        connection_timeout=min(seconds, 3),
         read_timeout=seconds,
         max_single_put_size=PART_SIZE,
         max_single_get_size=PART_SIZE // 2,

@@ -104,6 +104,8 @@ class ObjectStore(Protocol):
     """Bytes by key."""
 
     name: str
+    is_near: bool
+    """Whether what is staged is published in no time: it may be done within a transaction."""
     binds: frozenset[str]
     """Which of ``size``, ``type`` and ``digest`` its signed uploads enforce by themselves."""
 

@@ -54,6 +54,7 @@ class LocalOptions:
 
 class LocalStore:
     name = "local"
+    is_near = True
     binds = frozenset({"size", "type", "digest"})
 
     def __init__(self, options: LocalOptions) -> None:

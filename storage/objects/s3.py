@@ -38,6 +38,7 @@ from storage.objects.interface import (
     check_key,
     in_parts,
 )
+from storage.objects.outages import Outage
 from storage.objects.staging import spooled
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 _log = logging.getLogger(__name__)
-ATTEMPTS = 5
+ATTEMPTS = 4
+"""With the time-outs of :func:`_client` a call that nobody answers lasts a minute."""
 _READ_ATTEMPTS = 4
 _MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound", "404"})
 _FULL = frozenset({"XMinioStorageFull", "InsufficientStorage", "507", "QuotaExceeded"})
@@ -70,6 +72,7 @@ class S3Options:
 
 class S3Store:
     name = "s3"
+    is_near = False
     binds = frozenset({"size", "type", "digest"})
 
     def __init__(self, options: S3Options) -> None:
@@ -78,6 +81,7 @@ class S3Store:
         # Signing asks nobody, so the address may be one that only clients can reach.
         self._signer = _client(options, options.public_endpoint or options.endpoint, attempts=1)
         self._impatient = _client(options, options.endpoint, attempts=1, seconds=2)
+        self._outage = Outage(BotoCoreError)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         check_key(key)
@@ -85,7 +89,7 @@ class S3Store:
         first = next(parts, b"")
         if len(first) == PART_SIZE and (second := next(parts, None)) is not None:
             return self._put_in_parts(key, _again(first, second, parts), content_type)
-        with _explained(key):
+        with self._explained(key):
             self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -104,7 +108,7 @@ class S3Store:
         return self._read(check_key(key), start, end)
 
     def facts(self, key: str) -> ObjectFacts:
-        with _explained(key):
+        with self._explained(key):
             head = self._client.head_object(Bucket=self._bucket, Key=check_key(key))
         return ObjectFacts(head["ContentLength"], head.get("ContentType", ""))
 
@@ -119,13 +123,13 @@ class S3Store:
         return True
 
     def delete(self, key: str) -> None:
-        with _explained(key, missing_is_fine=True):
+        with self._explained(key, missing_is_fine=True):
             self._client.delete_object(Bucket=self._bucket, Key=check_key(key))
 
     def move(self, source: str, target: str) -> None:
         check_key(target)
         try:
-            with _explained(source):
+            with self._explained(source):
                 self._client.copy_object(
                     Bucket=self._bucket,
                     Key=target,
@@ -139,7 +143,7 @@ class S3Store:
 
     def listing(self, *, prefix: str = "", cursor: str = "", at_most: int = PAGE_SIZE) -> Listing:
         """In the order of the keys; the cursor is the last key."""
-        with _explained(self._bucket):
+        with self._explained(self._bucket):
             # The first version of this call: it is the one that every store has.
             page = self._client.list_objects(
                 Bucket=self._bucket, Prefix=prefix, Marker=cursor, MaxKeys=at_most
@@ -173,7 +177,7 @@ class S3Store:
         return self._signed("get_object", "GET", wanted, {}, seconds)
 
     def start_multipart(self, key: str, *, content_type: str) -> str:
-        with _explained(key):
+        with self._explained(key):
             started = self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=check_key(key), ContentType=content_type or _UNKNOWN_TYPE
             )
@@ -194,7 +198,7 @@ class S3Store:
         pages = self._client.get_paginator("list_parts").paginate(
             Bucket=self._bucket, Key=check_key(key), UploadId=upload_id
         )
-        with _explained(key):
+        with self._explained(key):
             return [
                 Part(part["PartNumber"], part["Size"], part["ETag"])
                 for page in pages
@@ -206,7 +210,7 @@ class S3Store:
             {"PartNumber": part.number, "ETag": part.tag} for part in parts
         ]
         try:
-            with _explained(key):
+            with self._explained(key):
                 self._client.complete_multipart_upload(
                     Bucket=self._bucket,
                     Key=check_key(key),
@@ -219,7 +223,7 @@ class S3Store:
                 raise
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
-        with _explained(key, missing_is_fine=True):
+        with self._explained(key, missing_is_fine=True):
             self._client.abort_multipart_upload(
                 Bucket=self._bucket, Key=check_key(key), UploadId=upload_id
             )
@@ -227,7 +231,7 @@ class S3Store:
     def unfinished(self) -> Iterator[Unfinished]:
         """MinIO names none for a whole bucket, and drops them by itself after a day."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
-        with _explained(self._bucket):
+        with self._explained(self._bucket):
             for page in pages:
                 for each in page.get("Uploads", []):
                     yield Unfinished(each["UploadId"], each["Key"], each["Initiated"])
@@ -241,7 +245,7 @@ class S3Store:
         parts: list[Part] = []
         try:
             for number, data in enumerate(pieces, start=1):
-                with _explained(key):
+                with self._explained(key):
                     answer = self._client.upload_part(
                         Bucket=self._bucket,
                         Key=key,
@@ -262,7 +266,7 @@ class S3Store:
         attempts = 0
         while start < end:
             try:
-                with _explained(key):
+                with self._explained(key):
                     answer = self._client.get_object(
                         Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}"
                     )
@@ -275,6 +279,12 @@ class S3Store:
                 if attempts == _READ_ATTEMPTS:
                     raise ServiceUnavailable("The object store broke off.") from error
 
+    @contextmanager
+    def _explained(self, key: str, *, missing_is_fine: bool = False) -> Iterator[None]:
+        """For every call but the probe, which is to find out."""
+        with self._outage.noticed(), _explained(key, missing_is_fine=missing_is_fine):
+            yield
+
     def _signed(
         self, call: str, method: str, bound: dict[str, Any], headers: dict[str, str], seconds: int
     ) -> SignedRequest:
@@ -285,7 +295,7 @@ class S3Store:
         return SignedRequest(url, method, expires_at, headers)
 
 
-def _client(options: S3Options, endpoint: str, *, attempts: int, seconds: int = 20) -> S3Client:
+def _client(options: S3Options, endpoint: str, *, attempts: int, seconds: int = 10) -> S3Client:
     return boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint or None,
@@ -296,7 +306,7 @@ def _client(options: S3Options, endpoint: str, *, attempts: int, seconds: int = 
             signature_version="s3v4",
             s3={"addressing_style": options.addressing},
             retries={"mode": "standard", "total_max_attempts": attempts},
-            connect_timeout=min(seconds, 5),
+            connect_timeout=min(seconds, 3),
             read_timeout=seconds,
             # Not every store knows the newer checksums; Content-MD5 they all check.
             request_checksum_calculation="when_required",

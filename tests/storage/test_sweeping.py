@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -19,14 +19,15 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from odavl.wire.encoding import gunzip, sha256_hex
-from odavl.wire.errors import BytesMissing
+from odavl.wire.errors import BytesMissing, ServiceUnavailable
 from storage import keys, sweeping, verifying
 from storage.configuration import object_store
-from storage.discarding import alone, content_name, discard, hold
+from storage.discarding import content_name, discard, hold
 from storage.files import Announced, announce, settle
 from storage.models import StoredFile, StoredObject, Walk
 from storage.objects.interface import PAGE_SIZE
-from storage.services import keep, pieces_of, read
+from storage.objects.local import LocalStore
+from storage.services import Placed, keep_placed, pieces_of, placed_content, read
 from tests.cast import Person
 from tests.object_servers import BUCKET
 from tests.sessions import until_somebody_waits
@@ -60,21 +61,30 @@ def large(seed: bytes = b"") -> bytes:
     return seed + os.urandom(100_000)
 
 
-def kept(organization: Organization, data: bytes) -> StoredObject:
-    with content_of(data, compressed=False) as content:
-        return keep(
+@contextmanager
+def placing(organization: Organization, data: bytes) -> Iterator[Placed]:
+    with (
+        content_of(data, compressed=False) as content,
+        placed_content(
             organization=organization,
             pieces=content.pieces(),
             sha256=content.sha256,
             size=content.size,
             stored_size=content.stored_size,
-        )
+        ) as placed,
+    ):
+        yield placed
+
+
+def kept(organization: Organization, data: bytes) -> StoredObject:
+    with placing(organization, data) as placed:
+        return keep_placed(placed)
 
 
 def rolled_back(organization: Organization, data: bytes) -> str:
     """The key of a content that was written and never committed."""
-    with transaction.atomic():
-        key = kept(organization, data).key
+    with placing(organization, data) as placed, transaction.atomic():
+        key = keep_placed(placed).key
         transaction.set_rollback(True)
     return key
 
@@ -152,7 +162,7 @@ def test_an_upload_under_way_keeps_its_bytes(
 ) -> None:
     """Between the object and the commit of its row, and again between the row and its object."""
     data = large()
-    with another_session(lambda: kept(alice.organization, data)) as written:
+    with another_session(keep_placed, placing(alice.organization, data)) as written:
         key = keys.key_of(written.key)
         assert key is not None
         assert keys.unreferenced([key]) == [key], "nobody else sees the row yet"
@@ -174,7 +184,11 @@ def test_a_content_that_goes_while_it_is_waited_for_is_not_known(
         connection.close()
 
     thread = threading.Thread(target=take_up)
-    with alone(content_name(alice.organization.pk, stored.sha256)):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [content_name(alice.organization.pk, stored.sha256)],
+        )
         thread.start()
         until_somebody_waits()
         stored.delete()
@@ -191,6 +205,13 @@ def test_an_upload_that_is_rolled_back_leaves_bytes_that_the_sweep_takes(
     assert not object_store().exists(key)
 
 
+@pytest.fixture(params=[True, False], ids=["near", "far"])
+def _distance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk as it is, or treated as a remote store is: nothing is locked while it works."""
+    monkeypatch.setattr(LocalStore, "is_near", request.param)
+
+
+@pytest.mark.usefixtures("_distance")
 def test_uploads_deletions_and_sweeps_at_once_never_leave_a_row_without_bytes(
     alice: Person, everything_is_old: None, settings: Any, tmp_path: Any
 ) -> None:
@@ -199,8 +220,13 @@ def test_uploads_deletions_and_sweeps_at_once_never_leave_a_row_without_bytes(
 
     def upload() -> None:
         for data in contents:
-            with transaction.atomic():
-                stored = kept(alice.organization, data)
+            # It may be told to come again while the same is just being removed.
+            with (
+                suppress(ServiceUnavailable),
+                placing(alice.organization, data) as placed,
+                transaction.atomic(),
+            ):
+                stored = keep_placed(placed)
                 # Read in the same breath: what was just kept can be read until the commit.
                 assert gunzip(read(stored)) == data
 
@@ -209,7 +235,8 @@ def test_uploads_deletions_and_sweeps_at_once_never_leave_a_row_without_bytes(
         discard(rows, delete_bytes=object_store().delete, at_most=10)
 
     def upload_and_crash() -> None:
-        rolled_back(alice.organization, contents[0])
+        with suppress(ServiceUnavailable):
+            rolled_back(alice.organization, contents[0])
 
     again_and_again(upload, upload, upload_and_crash, delete, sweep_all, sweep_all, rounds=40)
     for stored in StoredObject.across_organizations.all():
@@ -354,14 +381,14 @@ def again_and_again(*work: Callable[[], object], rounds: int) -> None:
 
 
 @contextmanager
-def another_session(work: Callable[[], Any]) -> Any:
-    """What ``work`` gives, done in a transaction of another session that is open until the end."""
+def another_session(work: Callable[[Any], Any], before: AbstractContextManager[Any]) -> Any:
+    """What ``work`` makes of ``before``, in an open transaction of another session."""
     done, may_end = threading.Event(), threading.Event()
     results: list[Any] = []
 
     def run() -> None:
-        with transaction.atomic():
-            results.append(work())
+        with before as begun, transaction.atomic():
+            results.append(work(begun))
             done.set()
             may_end.wait(300)
         connection.close()

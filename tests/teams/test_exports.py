@@ -28,7 +28,7 @@ from jobs.claims import Claim, claim
 from jobs.models import Job, State
 from storage import cleaning, sweeping
 from storage.configuration import object_store
-from storage.made import keep_made
+from storage.made import placed_file
 from storage.models import StoredFile, Walk
 from storage.objects.local import LocalStore
 from teams import exports
@@ -260,15 +260,17 @@ def test_an_archive_under_way_is_no_orphan_and_a_lost_one_is(
     held = claim(export["id"])
     assert held is not None
     wanted = exports._made(held.job, None)
-    with transaction.atomic():
-        file = keep_made(wanted, [b"an archive"])
+    with placed_file(wanted, [b"an archive"]) as file, transaction.atomic():
+        file.save(force_insert=True)
         transaction.set_rollback(True)
     assert object_store().exists(file.key)
     assert sweeping.sweep(seconds=60) == 1
     assert not object_store().exists(file.key)
 
     Walk.objects.update(finished_at=None)
-    with another_session(lambda: keep_made(wanted, [b"an archive"])):
+    with another_session(
+        lambda made: made.save(force_insert=True), placed_file(wanted, [b"an archive"])
+    ):
         assert sweeping.sweep(seconds=60) == 0
     assert object_store().exists(file.key)
 

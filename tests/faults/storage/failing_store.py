@@ -23,13 +23,14 @@ class FailingStore:
     """``faults`` are used up by the next PUTs of objects, in their order.
 
     ``slow-down`` and ``error`` answer 503 and 500 and do nothing; ``answer-lost`` writes the object
-    and then answers 500.
+    and then answers 500; ``hold`` does nothing, either, before ``may_go_on``.
     """
 
     def __init__(self, target: str) -> None:
         self.faults: deque[str] = deque()
         self.puts: list[str] = []
         self.always = ""
+        self.may_go_on = threading.Event()
         store = self
 
         class Handler(_Relay):
@@ -48,6 +49,7 @@ class FailingStore:
         return self.faults.popleft() if self.faults else ""
 
     def close(self) -> None:
+        self.may_go_on.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -60,6 +62,9 @@ class _Relay(BaseHTTPRequestHandler):
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.owner.next_fault(self.path) if self.command == "PUT" else ""
+        if fault == "hold":
+            self.owner.may_go_on.wait(240)
+            fault = ""
         if fault not in ("slow-down", "error"):
             status, headers, answer = self._forwarded(body)
         if fault == "slow-down":

@@ -11,15 +11,20 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from odavl_hub.embedded.postgres import DATABASE, ROLE
 from storage.objects.tickets import Sealer, Ticket
 from tests.client.fixtures import command_environment
+from tests.faults.hub_at_work import cursor_on, payload
 from tests.faults.storage.failing_store import FailingStore
 from tests.hub_process import HubProcess
 from tests.object_servers import BUCKET, SwiftServer, Unavailable
@@ -72,6 +77,22 @@ class Session:
 
     def settled(self, file_id: str) -> dict[str, Any]:
         return dict(self.http.get("/storage/upload-url", params={"fileId": file_id}).json())
+
+    def upload(self, body: bytes) -> int:
+        """The status of the answer to one payload."""
+        metadata = urlsafe_b64encode(b'{"projectName":"shop","branch":"main"}').decode()
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Encoding": "gzip",
+            "X-Odavl-Type": "analysis-results",
+            "X-Odavl-Metadata": metadata,
+        }
+        return self.http.post("/upload/insight", content=body, headers=headers).status_code
+
+    @property
+    def database_url(self) -> str:
+        sockets = quote(str(self.hub.data / "run" / "postgres"), safe="")
+        return f"postgresql://{ROLE}@{sockets}/{DATABASE}"
 
     def runs(self) -> list[dict[str, Any]]:
         answer = self.http.get("/insight/runs", params={"project": "shop"})
@@ -278,6 +299,38 @@ def test_row_47_a_store_that_stays_away_is_told_and_nothing_is_lost(
         assert time.monotonic() < deadline, sent.stderr
     assert [run["counts"]["total"] for run in session.runs()] == [3_000]
     assert len(listed(swift)) == 1
+
+
+def test_row_47_a_store_that_takes_long_keeps_nobody_else_waiting(
+    started: Callable[..., Session], swift: SwiftServer, failing: FailingStore
+) -> None:
+    """No transaction is open and nothing is locked while it has not answered."""
+    session = started(WEB_WORKERS="1", WEB_THREADS="3", **swift.environment(failing.url))
+    body, other = payload(tag="slow"), payload(tag="other")
+    failing.faults.append("hold")
+    with ThreadPoolExecutor(2) as sending:
+        first = sending.submit(session.upload, body)
+        deadline = time.monotonic() + 120
+        while not failing.puts:
+            assert time.monotonic() < deadline
+        with cursor_on(session.database_url) as cursor:
+            cursor.execute(
+                "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+                " AND state = 'idle in transaction' AND query LIKE '%%object%%'"
+            )
+            assert cursor.fetchall() == []
+            cursor.execute(
+                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE locktype = 'advisory' AND state LIKE 'idle%%'"
+                " AND query LIKE '%%storedobject%%'"
+            )
+            assert cursor.fetchall() == []
+        assert sending.submit(session.upload, body).result(120) in {201, 202}, "the same content"
+        assert session.upload(other) in {201, 202}
+        assert session.http.get("/projects").status_code == 200
+        failing.may_go_on.set()
+        assert first.result(120) in {201, 202}
+    assert len(listed(swift)) == 2, "of the same content there is one object"
 
 
 def test_row_47_a_full_disk_is_507_and_what_waits_arrives_once_there_is_room(
