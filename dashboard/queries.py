@@ -74,7 +74,9 @@ def _last_runs(organization: Organization, streams: Iterable[Stream]) -> dict[ob
     shown = Stream.objects.for_organization(organization).filter(
         pk__in=[stream.pk for stream in streams]
     )
-    runs = Run.objects.for_organization(organization).filter(pk__in=latest_run_ids(shown))
+    runs = Run.objects.for_organization(organization).filter(
+        pk__in=latest_run_ids(organization, shown)
+    )
     return {run.stream_id: run for run in runs}
 
 

@@ -79,13 +79,17 @@ def latest_runs_by_project(projects: Sequence[Project]) -> dict[UUID, Run]:
     for project in projects:
         wanted |= Q(project=project, branch=project.default_branch)
     streams = Stream.objects.for_organization(projects[0].organization).filter(wanted)
-    runs = runs_of(projects[0].organization).filter(pk__in=latest_run_ids(streams))
+    runs = runs_of(projects[0].organization).filter(
+        pk__in=latest_run_ids(projects[0].organization, streams)
+    )
     return {run.stream.project_id: run for run in runs}
 
 
-def latest_run_ids(streams: QuerySet[Stream]) -> list[UUID]:
+def latest_run_ids(organization: Organization, streams: QuerySet[Stream]) -> list[UUID]:
     """Of each stream's latest completed run: found from the end of each, however many there are."""
-    completed = Run.across_organizations.filter(stream=OuterRef("pk"), state=RunState.COMPLETED)
+    completed = Run.objects.for_organization(organization).filter(
+        stream=OuterRef("pk"), state=RunState.COMPLETED
+    )
     latest = completed.order_by("-sequence").values("pk")[:1]
     found = streams.annotate(latest_run=Subquery(latest)).values_list("latest_run", flat=True)
     return [run_id for run_id in found if run_id is not None]

@@ -127,8 +127,8 @@ def take_place(run: Run) -> None:
 
 def is_overtaken(run: Run) -> bool:
     """Whether somebody else has taken the place of ``run``, which has none yet."""
-    ahead = Stream.across_organizations.filter(project=run.stream.project, branch=run.stream.branch)
-    return ahead.filter(last_sequence__gte=run.sequence).exists()
+    ahead = Stream.objects.belonging_to(project=run.stream.project)
+    return ahead.filter(branch=run.stream.branch, last_sequence__gte=run.sequence).exists()
 
 
 def queued_run(project: Project, branch: str) -> Run:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -120,6 +122,28 @@ def test_any_sequence_of_runs_is_told_exactly(
         assert counts(run) == expected
         alive_after.append(set(model.alive))
     _assert_history(alive_after)
+    for most in (0, 10_000):  # as many do, and as few
+        monkeypatch.setattr(queries, "COUNT_LIMIT", most)
+        _assert_differences(alive_after)
+
+
+def _assert_differences(alive_after: list[set[Key]]) -> None:
+    """Runs that follow each other, and backwards those with one between them."""
+    runs = list(Run.across_organizations.order_by("sequence").select_related("stream"))
+    told = list(zip(runs, alive_after, strict=True))
+    for (run, alive), (base, before) in [*pairwise(told), *pairwise(told[::-2])]:
+        assert queries.count_in(run) == len(alive)
+        found = queries.diff(run, base)
+        assert _keys(found.new) == alive - before
+        assert _keys(found.fixed) == before - alive
+        expected = len(alive - before), len(before - alive), len(alive & before)
+        assert (found.new_count, found.fixed_count, found.unchanged_count) == expected
+
+
+def _keys(issues: Iterable[Issue]) -> set[Key]:
+    found = [(issue.path, issue.message) for issue in issues]
+    assert len(found) == len(set(found))
+    return set(found)
 
 
 def _assert_history(alive_after: list[set[Key]]) -> None:
