@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.operations import NotInTransactionMixin
+from django.contrib.postgres.operations import AddIndexConcurrently, NotInTransactionMixin
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import AddConstraint, RunSQL
 from django.db.migrations.state import ProjectState
@@ -11,6 +11,7 @@ from django.db.models import UniqueConstraint
 from accounts.connections import set_timeouts
 
 _SECONDS = 10
+_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))"
 
 
 def short_locks() -> RunSQL:
@@ -62,3 +63,33 @@ class AddUniqueConcurrently(NotInTransactionMixin, AddConstraint):
     ) -> None:
         self._ensure_not_in_transaction(schema_editor)
         super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class AddLiveIndex(AddIndexConcurrently):
+    """CREATE INDEX CONCURRENTLY that may be tried again after it was interrupted.
+
+    It waits for the transactions that were there before it, such as an ingest of many minutes, and
+    keeps nobody waiting meanwhile: so no time-out ends it. One that ends all the same leaves an
+    invalid index behind, which is dropped here.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        connection = schema_editor.connection
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+            try:
+                cursor.execute(_IS_VALID, [self.index.name])
+                found = cursor.fetchone()
+                if found is not None and not found[0]:
+                    name = schema_editor.quote_name(self.index.name)
+                    cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+                if found is None or not found[0]:
+                    super().database_forwards(app_label, schema_editor, from_state, to_state)
+            finally:
+                set_timeouts(connection)

@@ -3,7 +3,7 @@
 from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 
-from accounts.live_indexes import AddLiveIndex
+from accounts.live_tables import AddLiveIndex
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from accounts.live_indexes import AddLiveIndex
+from accounts.live_tables import AddLiveIndex
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,8 @@
 """Indexes on a table that is being written: built beside it."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.live_tables import AddLiveIndex
 
 UNFINISHED = ["waiting", "active", "delayed", "paused"]
 UNIQUE = "job_system_unfinished_unique"
@@ -12,7 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [("jobs", "0004_system_jobs")]
 
     operations = [
-        AddIndexConcurrently(
+        AddLiveIndex(
             model_name="job",
             index=models.Index(
                 condition=models.Q(("state", "waiting")),

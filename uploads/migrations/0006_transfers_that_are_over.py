@@ -1,7 +1,8 @@
 """What retention looks up, indexed while the hub goes on writing."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.live_tables import AddLiveIndex
 
 
 class Migration(migrations.Migration):
@@ -9,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [("uploads", "0005_keys_without_the_old_constraint")]
 
     operations = [
-        AddIndexConcurrently(
+        AddLiveIndex(
             model_name="transfer",
             index=models.Index(
                 condition=models.Q(("state__in", ["done", "failed", "expired"])),
