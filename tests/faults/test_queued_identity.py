@@ -10,6 +10,7 @@ import pytest
 
 from odavl.hub.queue import UploadQueue, timestamp
 from odavl.wire import limits
+from odavl.wire.api_keys import new_api_key
 from odavl.wire.envelope import UploadStored
 from odavl.wire.errors import ServerFault
 from odavl.wire.transfer import TransferStarted
@@ -133,7 +134,7 @@ def test_row_54_a_key_of_the_environment_sends_what_it_queued_itself(
     odavl: Odavl, home: Path, sarif: Path, queue: UploadQueue, small_hub: SmallHub
 ) -> None:
     """Nobody knows whose it is: another one may be another organization's."""
-    other = {**settings(small_hub), "ODAVL_API_KEY": "odavl_live_" + "Z" * 36}
+    other = {**settings(small_hub), "ODAVL_API_KEY": new_api_key()}
     small_hub.faults_anywhere.extend([cut] * 3)
     assert odavl(*UPLOAD, **other).returncode == 3
     ours = settings(small_hub)
@@ -152,7 +153,7 @@ def test_row_54_a_key_that_the_hub_does_not_know_is_nobodys(
     odavl: Odavl, sarif: Path, queue: UploadQueue, small_hub: SmallHub
 ) -> None:
     """A wrong key, an expired or a revoked one: what it queued goes out with the right one."""
-    wrong = {**settings(small_hub), "ODAVL_API_KEY": "odavl_live_" + "Z" * 36}
+    wrong = {**settings(small_hub), "ODAVL_API_KEY": new_api_key()}
     assert odavl(*UPLOAD, **wrong).returncode == 4
     small_hub.faults_anywhere.extend([cut] * 3)
     assert odavl(*UPLOAD, **wrong).returncode == 3

@@ -25,6 +25,7 @@ from odavl.hub.queue_items import digest_of_key
 from odavl.hub.queue_run import PAUSES
 from odavl.hub.shipment import Shipment
 from odavl.hub.transport import STEP_SECONDS, HubClient
+from odavl.wire.api_keys import is_well_formed
 from odavl.wire.envelope import Product, UploadMetadata
 from odavl.wire.errors import (
     HeldError,
@@ -266,7 +267,12 @@ def _item(destination: Destination, shipment: Shipment, snapshot: Body) -> Queue
 
 
 def _digest_where_nobody_knows_whose(destination: Destination) -> str | None:
-    """A key from the environment says nothing of its organization: only the same key is safe."""
+    """A key from the environment says nothing of its organization: only the same key is safe.
+
+    What is no key at all, such as a placeholder, is no organization's.
+    """
     if destination.organization_id is not None or destination.token is None:
+        return None
+    if not is_well_formed(destination.token):
         return None
     return digest_of_key(destination.token)
