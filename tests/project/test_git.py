@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odavl.engines.insight.files import select_files
 from odavl.project.git import changed_files, git_facts, normalize_remote
 from odavl.wire.errors import UsageError
 
@@ -36,6 +37,43 @@ def repository(tmp_path: Path) -> Repository:
     made = Repository(tmp_path)
     made.git("init", "-q", "-b", "main")
     return made
+
+
+PROGRAMS = {
+    "filter.theirs.clean": "{program}",
+    "filter.theirs.process": "{program}",
+    "filter.a=b.clean": "{program}",
+    "core.fsmonitor": "{program}",
+    "core.pager": "{program}",
+    "diff.external": "{program}",
+    "diff.theirs.command": "{program}",
+    "diff.theirs.textconv": "{program}",
+    "core.sshCommand": "{program}",
+    "alias.diff": "!{program}",
+}
+
+
+@pytest.mark.parametrize("key", PROGRAMS)
+def test_no_program_of_the_repositorys_own_configuration_is_run(
+    repository: Repository, key: str
+) -> None:
+    """A checkout from an archive brings its ``.git/config``."""
+    driver = "a=b" if "a=b" in key else "theirs"
+    repository.write(".gitattributes", f"* filter={driver} diff=theirs\n")
+    repository.write("a.py")
+    repository.commit()
+    marker = repository.folder / "run"
+    program = repository.folder / ".git" / "program"
+    program.write_text(f"#!/bin/sh\ntouch '{marker}'\ncat\n")
+    program.chmod(0o755)
+    included = repository.folder / ".git" / "more"
+    repository.git("config", "--file", str(included), key, PROGRAMS[key].format(program=program))
+    repository.git("config", "include.path", "more")
+    repository.write("a.py", "changed\n")
+    assert changed_files(repository.folder).present == ("a.py",)
+    assert git_facts(repository.folder).commit
+    assert select_files(repository.folder).files
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from odavl.project.ci import detect_ci
@@ -86,7 +87,8 @@ def changed_files(root: Path, reference: str = "HEAD") -> ChangedFiles:
     base = _base_commit(root, reference)
     found: set[str] = set()
     if base is not None:
-        changed = _run(root, "diff", "--name-only", "--no-renames", "--relative", "-z", base, "--")
+        compared = ("diff", "--no-ext-diff", "--name-only", "--no-renames", "--relative", "-z")
+        changed = _run(root, *compared, base, "--", environment=_without_its_programs(root))
         found.update(_names(changed))
     tracked = () if base is not None else ("--cached",)
     found.update(
@@ -126,9 +128,11 @@ def _ask(root: Path, *arguments: str) -> str | None:
     return text if answer.returncode == 0 and text else None
 
 
-def _run(root: Path, *arguments: str) -> bytes:
+def _run(
+    root: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     try:
-        answer = _git(root, *arguments)
+        answer = _git(root, *arguments, environment=environment)
     except (OSError, subprocess.SubprocessError) as error:
         raise UsageError(f"Git could not be run: {error}.") from error
     if answer.returncode != 0:
@@ -137,9 +141,30 @@ def _run(root: Path, *arguments: str) -> bytes:
     return answer.stdout
 
 
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _without_its_programs(root: Path) -> dict[str, str]:
+    """Environment in which a comparison starts no program that the repository itself names.
+
+    A checkout may have come with its ``.git/config``: filters there would be run on changed files.
+    Those of the person's own configuration (Git LFS) are left, as they tell what is changed.
+    """
+    own: list[str] = []
+    for scope in ("--local", "--worktree"):
+        answer = _git(root, "config", scope, "--includes", "--null", "--name-only", "--list")
+        own += {
+            key for key in _names(answer.stdout) if key.startswith("filter.") and key not in own
+        }
+    told = {"GIT_CONFIG_COUNT": str(len(own))}
+    for number, key in enumerate(own):
+        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": ""}
+    return told
+
+
+def _git(
+    root: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[bytes]:
     # --no-optional-locks: looking must not write into somebody's repository; fsmonitor is a
-    # program that the repository's own configuration could name.
+    # program that the repository's own configuration could name, as is whatever would fetch what a
+    # partial clone lacks.
     command = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root))
     return subprocess.run(
         (*command, *arguments),
@@ -147,5 +172,11 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         stdin=subprocess.DEVNULL,
         timeout=TIMEOUT,
         check=False,
-        env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "none",
+            **environment,
+        },
     )

@@ -184,8 +184,10 @@ def _virtual_environments(root: Path, paths: list[str]) -> tuple[str, ...]:
 
 def _listed_by_git(root: Path, timeout: float) -> _Listing | None:
     """Tracked files and untracked ones that are not ignored; None where Git does not answer."""
-    names = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    command = Command(names, success=frozenset({0}), environment={"LC_ALL": "C"})
+    # fsmonitor is a program that the repository's own configuration could name.
+    git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
+    names = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    command = Command((*git, *names), success=frozenset({0}), environment={"LC_ALL": "C"})
     try:
         answer = Processes(root).run(command, deadline=time.monotonic() + timeout)
     except DetectorFailed:
