@@ -48,7 +48,8 @@ IGNORES_SIGNALS = """\
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 """
-HANGS = "time.sleep(600)\n"
+TEN_MINUTES = 600
+HANGS = f"time.sleep({TEN_MINUTES})\n"
 
 
 @dataclass(frozen=True)

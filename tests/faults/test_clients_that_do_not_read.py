@@ -22,7 +22,7 @@ import pytest
 from tests.faults.hub_at_work import HubAtWork, measured, seconds_since
 from tests.faults.test_slow_bodies import ENVELOPE
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.end_to_end
 FOR_EVER = "3600"
 """Seconds of patience with which who is held is held beyond any test."""
 SHORT = "3"

@@ -14,7 +14,7 @@ from tests.faults.hub_at_work import cursor_on, payload
 from tests.faults.versions import MAKE_KEY, Version, between_two_looks, deployment
 from tests.insight.documents import envelope
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.end_to_end
 WRONG_BY = 30.0
 """Seconds; more than a lease, and than the time after which a message counts as lost."""
 AHEAD_OR_BEHIND = pytest.mark.parametrize("ahead", [WRONG_BY, -WRONG_BY], ids=["ahead", "behind"])

@@ -26,6 +26,7 @@ from tests.faults.misbehaving import (
     HANGS,
     IGNORES_SIGNALS,
     LEAVES_THE_GROUP,
+    TEN_MINUTES,
     Machine,
     machine_in,
 )

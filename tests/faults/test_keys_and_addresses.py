@@ -120,7 +120,6 @@ def prepare(project: Path) -> None:
         path.write_text(json.dumps(document))
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("source", SOURCES)
 def test_row_53_no_command_sends_a_key_to_the_address_of_a_repository(
     odavl: Odavl, project: Path, person: Person, stranger: SmallHub, source: str

@@ -15,7 +15,7 @@ from tests.client.fixtures import Odavl
 from tests.faults.hub_at_work import HubAtWork
 from tests.hub_process import free_port
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture

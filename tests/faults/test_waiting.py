@@ -13,7 +13,7 @@ import pytest
 from tests.faults.hub_at_work import HubAtWork
 from tests.insight.documents import document, envelope, finding
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.end_to_end
 AT_ONCE = 8
 """As many as the hub has threads for requests: two processes with four each."""
 

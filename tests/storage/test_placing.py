@@ -34,7 +34,7 @@ from tests.teams.test_exports import asked
 from tests.transfers.manifests import transferred
 from tests.workspaces.pushes import pushed
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class RemoteStore(LocalStore):

@@ -91,7 +91,7 @@ class Session:
 
     @property
     def database_url(self) -> str:
-        sockets = quote(str(self.hub.data / "run" / "postgres"), safe="")
+        sockets = quote(str(self.hub.data / "postgres" / "run"), safe="")
         return f"postgresql://{ROLE}@{sockets}/{DATABASE}"
 
     def runs(self) -> list[dict[str, Any]]:
