@@ -26,7 +26,6 @@ from tests.faults.misbehaving import (
     HANGS,
     IGNORES_SIGNALS,
     LEAVES_THE_GROUP,
-    TEN_MINUTES,
     Machine,
     machine_in,
 )
@@ -140,7 +139,8 @@ def test_row_64_a_program_that_never_tells_its_version_is_lost_within_its_time(
     started = time.monotonic()
     found = analyze(machine, project, "bandit", "vulture", timeout=2)
     assert {each["detail"] for each in found.values()} == {"It did not end in time."}
-    assert time.monotonic() - started < 300, "each of these sleeps ten minutes"
+    waited = time.monotonic() - started
+    assert waited < TEN_MINUTES / 2, "each of these sleeps ten minutes"
     assert machine.left_behind() == []
 
 

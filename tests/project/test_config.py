@@ -121,6 +121,7 @@ VALUES: dict[str, Any] = {
     "detectors": ["ruff"],
     "exclude": ["generated/"],
     "timeout": 7,
+    "detector_timeout": 60,
 }
 
 
