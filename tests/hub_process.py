@@ -104,12 +104,13 @@ class HubProcess:
     def server(self, service: str) -> psutil.Process:
         """The embedded ``postgres`` or ``redis``: our own child that is no fork of ours."""
         names = {"redis": ("redis-server", "valkey-server"), "postgres": ("postgres",)}[service]
-        (found,) = [
-            child
-            for child in psutil.Process(self.process.pid).children()
-            if any(name in " ".join(child.cmdline()[:1]) for name in names)
-        ]
-        return found
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # others come and go meanwhile
+                if any(name in " ".join(child.cmdline()[:1]) for name in names):
+                    found.append(child)
+        (server,) = found
+        return server
 
     def runs(self, word: str) -> bool:
         """Whether the command line of one of its processes holds ``word``."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from odavl_hub.embedded.postgres import DATABASE, ROLE
+from odavl_hub.embedded.errors import EmbeddedServiceError
+from odavl_hub.embedded.postgres import DATABASE, PORT, ROLE
+from odavl_hub.embedded.sockets import client_address
 from odavl_hub.supervisor.configuration import REPOSITORY, read_secrets
 
 _SOCKET_FOLDER = 4
@@ -19,11 +21,13 @@ def settings_of_running_hub(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     data = Path(environment.get("ODAVL_DATA") or REPOSITORY / ".data").expanduser().resolve()
     try:
-        told = (data / "postgres" / "cluster" / "postmaster.pid").read_text(encoding="utf-8")
-        sockets = told.splitlines()[_SOCKET_FOLDER]
-    except (OSError, IndexError):
+        cluster = data / "postgres" / "cluster"
+        told = (cluster / "postmaster.pid").read_text(encoding="utf-8")
+        # The server is started in its own folder, and names this one from there.
+        sockets = client_address((cluster / told.splitlines()[_SOCKET_FOLDER]).resolve())
+    except (OSError, IndexError, EmbeddedServiceError):
         return {}
-    address = f"postgresql://{ROLE}@{quote(sockets, safe='')}/{DATABASE}"
+    address = f"postgresql://{ROLE}@{quote(str(sockets), safe='')}:{PORT}/{DATABASE}"
     return {
         "DATABASE_URL": address,
         "ODAVL_DATA": str(data),

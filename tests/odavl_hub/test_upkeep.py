@@ -17,7 +17,7 @@ from tests.cast import Person
 
 def test_answers_for_an_idempotency_key_are_forgotten_after_a_day(alice: Person):
     for key in ("old", "new"):
-        run_once(alice.principal, key, "d" * 64, lambda: (201, b"{}"))
+        run_once(alice.principal, key, "d" * 64, lambda: (201, b"{}"), project=None)
     records = IdempotencyRecord.objects.for_organization(alice.organization)
     before = database_now() - IDEMPOTENCY_KEPT - timedelta(minutes=1)
     records.filter(key="old").update(created_at=before)

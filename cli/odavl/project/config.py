@@ -194,7 +194,8 @@ def _project_layers(root: Path, home: Path) -> list[tuple[str, Mapping[str, obje
 
 
 def _tool_table(pyproject: Path) -> Mapping[str, object] | None:
-    content = read_small(pyproject)
+    # Other tools' file, too: where it is none, that is for them to say.
+    content = read_small(pyproject) if pyproject.is_file() else None
     if content is None or b"odavl" not in content:
         return None
     tool = _parsed(pyproject, content).get("tool")
