@@ -207,7 +207,9 @@ def ingest(
         ) from error
     _describe(run, header)
     if looks is not None:
-        run.is_late, run.superseded_count = True, remaining.left_out
+        run.is_late, run.superseded_count = True, remaining.left_out.total()
+        for report in scope.detectors:
+            report.findings += remaining.left_out[report.name]
     unresolved = _unresolved(run) if before is None else changed(before, difference.change)
     if place is not None:
         place(run)

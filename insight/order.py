@@ -7,10 +7,11 @@ arrived; so the issues of a stream end the same in whatever order its runs come.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 
 from insight.models import Run, RunState
 from insight.payload import Document, File, Header
@@ -88,26 +89,26 @@ class RemainingDocument:
         self._document = document
         self._looks = looks
         self._source = source
-        self.left_out = 0
-        """Findings left out in the latest walk."""
+        self.left_out: Counter[str] = Counter()
+        """Findings left out in the latest walk, by detector."""
 
     @property
     def header(self) -> Header:
         return self._document.header
 
     def files(self) -> Iterator[File]:
-        self.left_out = 0
+        self.left_out.clear()
         for file in self._document.files():
             yield self._remaining(file)
 
     def _remaining(self, file: File) -> File:
-        covered = [self._covers(sighting.source, file.path) for sighting in file.sightings()]
+        detectors = [self._detector(sighting.source) for sighting in file.sightings()]
+        covered = [self._looks.cover(detector, file.path) for detector in detectors]
         if not any(covered):
             return file
-        self.left_out += sum(covered)
+        self.left_out.update(compress(detectors, covered))
         parts = zip(file.parts(), covered, strict=True)
         return file.only(part for part, is_covered in parts if not is_covered)
 
-    def _covers(self, named: str, path: str) -> bool:
-        is_named = named and not self._source.forced
-        return self._looks.cover(named if is_named else self._source.name, path)
+    def _detector(self, named: str) -> str:
+        return named if named and not self._source.forced else self._source.name

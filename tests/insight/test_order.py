@@ -38,6 +38,7 @@ def test_the_mornings_run_that_arrives_after_noons_does_not_rewind(api: Api) -> 
     assert late["analysedAt"] == "2026-01-01T09:00:00+00:00"
     assert (counts(late), late["counts"]["superseded"]) == ((0, 0, 0, 0), 2)
     assert late["openTotal"] == 1
+    assert [report["findings"] for report in late["detectors"]] == [2, 0], "it did find them"
 
 
 def test_what_later_runs_did_not_look_at_still_counts(api: Api) -> None:
