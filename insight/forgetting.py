@@ -140,7 +140,7 @@ def _remember(stream: Stream, *, through: int) -> None:
         state=RunState.COMPLETED, analysed_at__isnull=False
     )
     looks: Looks = forgotten.looks
-    going = completed.filter(sequence__lte=through)
+    going = completed.filter(sequence__lte=through).order_by()
     for detectors, files, moment in _looks(going).iterator(chunk_size=10):
         for name in _ran(detectors):
             for path in [""] if files is None else files:

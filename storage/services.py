@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from storage.objects.interface import ObjectMissing, Staged
 _log = logging.getLogger(__name__)
 MAX_INLINE_SIZE = 64 * KIBIBYTE
 _GZIP = "application/gzip"
+_AT_ONCE = 50
+_STEP_SECONDS = 10.0
+"""What a step of upkeep may take where the store is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +283,20 @@ def discard_released(*, older_than: datetime, at_most: int) -> int:
     """Drop contents that were released before and to which nothing refers; how many were looked at.
 
     Must not run in a transaction. What somebody is just about to refer to is looked at again.
+    Raises what the object store does; its bytes go with the sweep then.
     """
+    ends_at = time.monotonic() + _STEP_SECONDS
+    count = 0
+    while (left := at_most - count) > 0 and time.monotonic() < ends_at:
+        wanted = min(left, _AT_ONCE)
+        looked = _discard_some(older_than=older_than, at_most=wanted)
+        count += looked
+        if looked < wanted:
+            break
+    return count
+
+
+def _discard_some(*, older_than: datetime, at_most: int) -> int:
     notes = ReleasedContent.objects.filter(released_at__lte=older_than).order_by("pk")
     found = dict(notes.values_list("pk", "stored_id")[:at_most])
     rows = StoredObject.across_organizations.filter(pk__in=set(found.values()))

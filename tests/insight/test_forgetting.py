@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from insight.forgetting import forget_lives, forget_runs
 from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream, Triage
 from insight.services import triage_issues
 from jobs import retention
+from storage.configuration import object_store
 from storage.models import ReleasedContent, StoredObject
+from storage.objects.interface import ObjectMissing
 from storage.services import discard_released
 from tests.cast import Api, Person
 from tests.insight.documents import counts, finding, scope, upload
@@ -306,6 +309,31 @@ def test_the_upload_and_its_bytes_go_unless_another_run_was_sent_the_same(api: A
     assert not ReleasedContent.objects.exists()
     run = Run.across_organizations.get()
     assert api.send("GET", f"/insight/runs/{run.pk}/payload").status_code == 200
+
+
+def test_bytes_in_the_object_store_go(api: Api) -> None:
+    noise = [finding(f"{n}", line=n, snippet=token_hex(1_000)) for n in range(100)]
+    upload(api, {"a.py": noise})
+    upload(api, {})
+    stored = StoredObject.across_organizations.get(inline=None)
+    assert b"".join(object_store().pieces(stored.key))
+    age(1)
+    forget()
+    assert discard_released(older_than=database_now(), at_most=10) == 1
+    assert not StoredObject.across_organizations.filter(pk=stored.pk).exists()
+    with pytest.raises(ObjectMissing):
+        b"".join(object_store().pieces(stored.key))
+
+
+def test_a_content_that_is_sent_anew_meanwhile_stays(api: Api) -> None:
+    findings = {"a.py": [finding("one")]}
+    for found in (findings, {}):
+        upload(api, found)
+    age(1)
+    forget()
+    run = upload(api, findings)
+    assert discard_released(older_than=database_now(), at_most=10) == 1
+    assert api.send("GET", f"/insight/runs/{run['id']}/payload").status_code == 200
 
 
 def test_each_organization_is_told_how_many_went(alice: Person, charlie: Person) -> None:
