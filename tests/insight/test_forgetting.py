@@ -395,6 +395,8 @@ def test_an_issue_whose_first_run_is_gone(alice: Person) -> None:
     assert page.status_code == 200
     assert "run #1, which is not kept any more" in shown
     assert "Runs up to #2 are not kept any more" in shown
+    arabic = alice.page().get(f"/ar/acme/issues/{issue.pk}/").content.decode()
+    assert "الفحص رقم 1، وهو لم يعد محفوظًا" in arabic
 
 
 def test_the_first_kept_run_against_the_one_that_is_gone(alice: Person) -> None:
