@@ -125,11 +125,10 @@ class RunDiffView(APIView):
         principal = principal_of(request)
         run = queries.run_of(principal, run_id)
         base = _base(principal, run, request.query_params.get("against"))
-        if base is None:
-            found = None
+        found = queries.diff(run, base) if base else queries.diff_to_forgotten(run)
+        if found is None:
             diff_new, diff_fixed = queries.issues_in(run), queries.issues_in(run).none()
         else:
-            found = queries.diff(run, base)
             diff_new, diff_fixed = found.new, found.fixed
         part = request.query_params.get("part")
         if part is not None:

@@ -8,8 +8,14 @@ class InsightConfig(AppConfig):
     name = "insight"
 
     def ready(self) -> None:
-        from insight import exported, giving_up, receiving  # noqa: PLC0415 - models must be ready
+        from insight import (  # noqa: PLC0415 - models must be ready
+            exported,
+            forgetting,
+            giving_up,
+            receiving,
+        )
         from jobs import registry as jobs  # noqa: PLC0415
+        from jobs import retention  # noqa: PLC0415
         from uploads import registry as uploads  # noqa: PLC0415
 
         exported.register_all()
@@ -29,3 +35,5 @@ class InsightConfig(AppConfig):
             every=timedelta(minutes=1),
             label=_("Giving up runs whose job was given up"),
         )
+        retention.register("insight.runs", forgetting.forget_runs, keep="RUN_DAYS")
+        retention.register("insight.lives", forgetting.forget_lives, keep="RUN_DAYS")

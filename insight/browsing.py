@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from accounts.models import User
 from insight.models import Issue, Run
@@ -16,14 +16,19 @@ RULE_PAGES: Mapping[str, str] = {
 }
 """Where a detector explains its rules, for findings that bring no address themselves."""
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One point of an issue's life: introduced, reopened, resolved, seen, or a triage."""
 
     kind: str
-    at: datetime
+    at: datetime | None
+    """None where the hub does not keep the run any more."""
     run: Run | None = None
+    sequence: int = 0
+    """Of the run, which may not be kept any more; 0 for a triage."""
     label: str = ""
     reason: str = ""
     actor: User | None = None
@@ -32,23 +37,39 @@ class Event:
 def life_of(issue: Issue) -> list[Event]:
     """What happened to the issue, newest first."""
     triages = (
-        Event("triage", each.created_at, None, each.get_triage_display(), each.reason, each.actor)
+        Event(
+            "triage",
+            each.created_at,
+            label=each.get_triage_display(),
+            reason=each.reason,
+            actor=each.actor,
+        )
         for each in issue.triage_events.select_related("actor")
     )
-    return sorted([*triages, *_of_runs(issue)], key=lambda event: event.at, reverse=True)
+    dated: list[Event] = []
+    others: list[Event] = []
+    for event in (*triages, *_of_runs(issue)):
+        (dated if event.at else others).append(event)
+    # Runs that have gone are older than those that are kept.
+    return sorted(dated, key=lambda event: event.at or _NEVER, reverse=True) + others
 
 
 def _of_runs(issue: Issue) -> Iterator[Event]:
     lives = lives_of(issue)
-    first = lives[-1]
+    # Earlier lives may have been forgotten.
+    first = lives[-1] if issue.reopenings < len(lives) else None
     for life in lives:
         if life.resolved is not None:
-            yield Event("resolved", life.resolved.created_at, life.resolved)
+            yield _event("resolved", life.resolved, life.resolved_by)
         kind = "introduced" if life is first else "reopened"
-        yield Event(kind, life.introduced.created_at, life.introduced)
+        yield _event(kind, life.introduced, life.introduced_by)
     seen = None if issue.resolved else latest_run(issue.stream)
     if seen is not None and seen.sequence > issue.introduced:
-        yield Event("seen", seen.created_at, seen)
+        yield _event("seen", seen.sequence, seen)
+
+
+def _event(kind: str, sequence: int, run: Run | None) -> Event:
+    return Event(kind, run.created_at if run else None, run, sequence)
 
 
 def rule_page(issue: Issue) -> str:

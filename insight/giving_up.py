@@ -57,9 +57,12 @@ def requeue(run_id: uuid.UUID | str) -> None:
     """Let a failed run be taken in after all.
 
     Raises :class:`Conflict` once a later run of its stream is in: what was new and fixed then
-    cannot be told anew. Raises :class:`InProgress` while a run of the stream is being taken in.
+    cannot be told anew, and where the run has been forgotten. Raises :class:`InProgress` while a
+    run of the stream is being taken in.
     """
-    run = Run.across_organizations.select_related("stream").get(pk=run_id)
+    run = Run.across_organizations.select_related("stream").filter(pk=run_id).first()
+    if run is None:
+        raise Conflict("The run is not kept any more: upload the result again.")
     if not is_our_turn(run.stream):
         raise InProgress("A run of this branch is being taken in.", retry_after=5)
     later = Run.across_organizations.filter(

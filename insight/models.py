@@ -43,6 +43,24 @@ class Stream(OrganizationScoped):
         return self.branch
 
 
+class Forgotten(OrganizationScoped):
+    """What is left of the oldest runs of a stream: see :mod:`insight.forgetting`."""
+
+    ORGANIZATION_LOOKUP = "stream__organization"
+
+    stream = models.OneToOneField(
+        Stream, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    through = models.IntegerField()
+    """The last sequence that has gone; all before it have."""
+    looks = models.JSONField(default=dict)
+    """When they last looked where no kept run has looked since, for runs that come late:
+    ``{detector: {path: ISO 8601}}``, with ``""`` for the whole project."""
+
+    def __str__(self) -> str:
+        return f"up to #{self.through}"
+
+
 class RunState(models.TextChoices):
     QUEUED = "queued", _("Queued")
     COMPLETED = "completed", _("Completed")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
 
-from insight.models import Run, RunState
+from insight.models import Forgotten, Run, RunState, Stream
 from insight.payload import Document, File, Header
 from insight.rows import Source
 from odavl.wire.moments import checked
@@ -79,7 +79,24 @@ def later_looks(run: Run, latest: datetime | None) -> LaterLooks | None:
                 looks.everywhere.add(name)
             else:
                 looks.files[name].update(files)
+    for name, path in _forgotten_looks(run.stream, after=run.analysed_at):
+        looks = looks or LaterLooks()
+        if path:
+            looks.files[name].add(path)
+        else:
+            looks.everywhere.add(name)
     return looks
+
+
+def _forgotten_looks(stream: Stream, *, after: datetime) -> Iterator[tuple[str, str]]:
+    """Detector and path (none for the whole project) of the looks of runs that have gone."""
+    forgotten = Forgotten.objects.belonging_to(stream=stream).first()
+    for detector, times in (forgotten.looks if forgotten else {}).items():
+        yield from (
+            (detector, path)
+            for path, moment in times.items()
+            if datetime.fromisoformat(moment) > after
+        )
 
 
 class RemainingDocument:

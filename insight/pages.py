@@ -98,6 +98,7 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
         "run": found,
         "stored": found.upload.stored,
         "before": before,
+        "forgotten": 0 if before else queries.forgotten_through(found.stream),
         "show": show,
         "page": listing.page_of(
             _difference(found, before, show).filter(suppressed=False),
@@ -145,6 +146,7 @@ def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
         "snippet_first": found.line,
         "history": browsing.life_of(found),
         "runs_lived": queries.runs_with(found).count(),
+        "forgotten": queries.forgotten_through(stream),
         "rule_url": browsing.rule_page(found),
         "reason_limit": MAX_REASON_LENGTH,
     }
@@ -203,11 +205,11 @@ def _runs_of(stream: Stream) -> Any:
 
 def _difference(run: Run, before: Run | None, show: str) -> Any:
     """The issues that are new in the run, fixed by it, or all that lived at it."""
-    if show == "all" or (before is None and show == "new"):
+    if show == "all":
         return queries.issues_in(run)
-    if before is None:
-        return queries.issues_in(run).none()
-    difference = queries.diff(run, before)
+    difference = queries.diff(run, before) if before else queries.diff_to_forgotten(run)
+    if difference is None:
+        return queries.issues_in(run) if show == "new" else queries.issues_in(run).none()
     return difference.new if show == "new" else difference.fixed
 
 

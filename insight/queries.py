@@ -13,7 +13,7 @@ from accounts.finding import found
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from insight.filters import IssueFilter
-from insight.models import Issue, PastInterval, Run, RunState, Stream
+from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream
 from odavl.wire.errors import NotFound
 
 COUNT_LIMIT = 10_000
@@ -69,6 +69,13 @@ def latest_run(stream: Stream) -> Run | None:
 def previous_run(run: Run) -> Run | None:
     """The run before it in its stream whose findings are in."""
     return _completed(run.stream).filter(sequence__lt=run.sequence).order_by("-sequence").first()
+
+
+def forgotten_through(stream: Stream) -> int:
+    """The sequence of the last run that is not kept any more; 0 where all are."""
+    rows = Forgotten.objects.belonging_to(stream=stream).values_list("through", flat=True)
+    through: int | None = rows.first()
+    return through or 0
 
 
 def latest_runs_by_project(projects: Sequence[Project]) -> dict[UUID, Run]:
@@ -171,7 +178,8 @@ def count_in(run: Run) -> int:
 class RunDiff:
     """What changed from ``base`` to ``run``: two sets of issues and three numbers."""
 
-    base: Run
+    base: Run | None
+    """None where it is not kept any more."""
     run: Run
     new: QuerySet[Issue]
     fixed: QuerySet[Issue]
@@ -196,9 +204,22 @@ def diff(run: Run, base: Run) -> RunDiff:
         new_count = new.count()
         fixed_count = count_in(base) - (count_in(run) - new_count)
         return RunDiff(base, run, new, _only_in(base, run), new_count, fixed_count)
-    earlier, later = sorted((run.sequence, base.sequence))
+    return _diff_within(run, base.sequence, base)
+
+
+def diff_to_forgotten(run: Run) -> RunDiff | None:
+    """From the run before the first one that is kept; None where all of the stream are.
+
+    Its issues can still be told: those that ended before it have gone, and no others.
+    """
+    through = forgotten_through(run.stream)
+    return _diff_within(run, through, None) if through else None
+
+
+def _diff_within(run: Run, other: int, base: Run | None) -> RunDiff:
+    earlier, later = sorted((run.sequence, other))
     changes = _came(run.stream, earlier, later), _went(run.stream, earlier, later)
-    added, removed = changes if run.sequence >= base.sequence else reversed(changes)
+    added, removed = changes if run.sequence >= other else reversed(changes)
     return RunDiff(base, run, added.issues, removed.issues, added.count, removed.count)
 
 
@@ -307,34 +328,35 @@ def _past_at(stream: Stream, sequence: int) -> QuerySet[PastInterval]:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One interval of an issue; ``resolved`` is the first run without it, None so far."""
+    """One interval of an issue: ``[introduced, resolved)``, None while it is there."""
 
-    introduced: Run
-    resolved: Run | None
-    runs: int
-    """In how many runs of the stream it was there."""
+    introduced: int
+    introduced_by: Run | None
+    """None where that run is not kept any more."""
+    resolved: int | None
+    resolved_by: Run | None
 
 
 def lives_of(issue: Issue) -> list[Life]:
-    """The intervals of the issue, latest first."""
+    """The intervals of the issue, latest first; those before the first kept run may be gone."""
     past = PastInterval.objects.belonging_to(issue=issue).order_by("-introduced")
     intervals = [(issue.introduced, issue.resolved), *past.values_list("introduced", "resolved")]
     sequences = {sequence for interval in intervals for sequence in interval if sequence}
     runs = Run.objects.belonging_to(stream=issue.stream)
     by_sequence = {run.sequence: run for run in runs.filter(sequence__in=sequences).defer("files")}
-    last = issue.stream.last_sequence + 1
     return [
         Life(
-            introduced=by_sequence[introduced],
-            resolved=by_sequence[resolved] if resolved else None,
-            runs=(resolved or last) - introduced,
+            introduced=introduced,
+            introduced_by=by_sequence.get(introduced),
+            resolved=resolved,
+            resolved_by=by_sequence.get(resolved) if resolved else None,
         )
         for introduced, resolved in intervals
     ]
 
 
 def runs_with(issue: Issue) -> QuerySet[Run]:
-    """The runs that the issue lived through, latest first."""
+    """The runs that are kept and that the issue lived through, latest first."""
     past = PastInterval.objects.belonging_to(issue=issue)
     covered = _sequences(issue.introduced, issue.resolved)
     for introduced, resolved in past.values_list("introduced", "resolved"):

@@ -117,12 +117,14 @@ def _state(issue: Issue) -> str:
 
 
 def _life(life: Life) -> wire.Life:
-    resolved = life.resolved
+    first, last = life.introduced_by, life.resolved_by
     return wire.Life(
-        introduced_by=str(life.introduced.pk),
-        introduced_at=life.introduced.created_at.isoformat(),
-        resolved_by=str(resolved.pk) if resolved else None,
-        resolved_at=resolved.created_at.isoformat() if resolved else None,
+        introduced=life.introduced,
+        introduced_by=str(first.pk) if first else None,
+        introduced_at=first.created_at.isoformat() if first else None,
+        resolved=life.resolved,
+        resolved_by=str(last.pk) if last else None,
+        resolved_at=last.created_at.isoformat() if last else None,
     )
 
 

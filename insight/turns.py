@@ -172,6 +172,20 @@ def wait_for_turn(stream: Stream, watch: Watch) -> bool:
         return bool(cursor.rowcount)
 
 
+def take_free_turn(stream: Stream) -> bool:
+    """For upkeep: take the turn as :func:`wait_for_turn` does, without waiting for anybody.
+
+    False where somebody has it, or the stream is not there any more.
+    """
+    if not is_our_turn(stream):
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM insight_stream WHERE id = %s FOR KEY SHARE SKIP LOCKED", [stream.pk]
+        )
+        return bool(cursor.rowcount)
+
+
 def _run_in(stream: Stream, sequence: int) -> Run:
     return Run(organization_id=stream.organization_id, stream=stream, sequence=sequence)
 

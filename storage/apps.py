@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -7,8 +9,16 @@ class StorageConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import exporting  # noqa: PLC0415 - models are there only now
+        from jobs import retention  # noqa: PLC0415 - as above
         from jobs.registry import register_periodic  # noqa: PLC0415 - as above
-        from storage import checks, cleaning, queries, sweeping, verifying  # noqa: PLC0415 - as above
+        from storage import (  # noqa: PLC0415 - as above
+            checks,
+            cleaning,
+            queries,
+            services,
+            sweeping,
+            verifying,
+        )
         from storage.rendering import file_summary  # noqa: PLC0415 - as above
 
         checks.register_all()
@@ -19,6 +29,7 @@ class StorageConfig(AppConfig):
             every=cleaning.EVERY,
             label=_("Removing files that have expired"),
         )
+        retention.register("storage.released", services.discard_released, keep=timedelta(0))
         register_periodic(
             "storage.sweep",
             sweeping.sweep,

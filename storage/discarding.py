@@ -59,7 +59,7 @@ def discard(
     Must not run in a transaction: each record is committed by itself.
     """
     count = 0
-    unused = _unreferenced(candidates).values_list("pk", "organization_id", "sha256")
+    unused = unreferenced(candidates).values_list("pk", "organization_id", "sha256")
     for pk, organization_id, sha256 in unused.order_by("created_at")[:at_most]:
         count += _discarded(pk, content_name(organization_id, sha256), delete_bytes)
     return count
@@ -81,14 +81,17 @@ def _dropped(row: QuerySet[StoredObject]) -> bool:
     """Drop the record, unless anything refers to it by now."""
     # A transfer that takes it up holds the row; one that comes later finds it gone.
     held = row.select_for_update(skip_locked=True, of=("self",)).defer("inline").first()
-    if held is None or not _unreferenced(row).exists():
+    if held is None or not unreferenced(row).exists():
         return False
     held.delete()
     return True
 
 
-def _unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
-    """Whatever has a foreign key to stored objects, in whichever room, counts as a reference."""
+def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
+    """Those to which nothing refers.
+
+    Whatever has a foreign key to stored objects, in whichever room, counts as a reference.
+    """
     for relation in StoredObject._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's public name
         if not isinstance(relation, ForeignObjectRel) or relation.field == _OWN_PARTS:
             continue

@@ -6,6 +6,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Organization, Project, User
@@ -187,6 +188,23 @@ class ObjectClaim(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ReleasedContent(models.Model):
+    """A note that a reference to a content has gone, which may have been the last one.
+
+    Committed with what removed the reference; :func:`storage.services.discard_released` looks. A
+    content may have several: one that is read never stands for a reference that goes afterwards.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stored_id = models.UUIDField()
+    released_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[models.Manager[ReleasedContent]] = models.Manager()
+
+    def __str__(self) -> str:
+        return str(self.stored_id)
 
 
 class Walk(models.Model):

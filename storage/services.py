@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -23,12 +24,15 @@ from storage.claims import placing, refuse_if_going
 from storage.configuration import object_store
 from storage.discarding import content_name
 from storage.joining import joined_pieces
-from storage.models import StoredObject
+from storage.models import ReleasedContent, StoredObject
 from storage.objects.interface import ObjectMissing, Staged
 
 _log = logging.getLogger(__name__)
 MAX_INLINE_SIZE = 64 * KIBIBYTE
 _GZIP = "application/gzip"
+_AT_ONCE = 50
+_STEP_SECONDS = 10.0
+"""What a step of upkeep may take where the store is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,3 +272,36 @@ def discard_chunks(*, older_than: datetime, at_most: int = 500) -> int:
         joinable=True, created_at__lt=older_than
     )
     return discarding.discard(candidates, delete_bytes=object_store().delete, at_most=at_most)
+
+
+def release(stored: Iterable[UUID]) -> None:
+    """Note that references to contents go with the caller's transaction; others may have more."""
+    ReleasedContent.objects.bulk_create(ReleasedContent(stored_id=pk) for pk in stored)
+
+
+def discard_released(*, older_than: datetime, at_most: int) -> int:
+    """Drop contents that were released before and to which nothing refers; how many were looked at.
+
+    Must not run in a transaction. What somebody is just about to refer to is looked at again.
+    Raises what the object store does; its bytes go with the sweep then.
+    """
+    ends_at = time.monotonic() + _STEP_SECONDS
+    count = 0
+    while (left := at_most - count) > 0 and time.monotonic() < ends_at:
+        wanted = min(left, _AT_ONCE)
+        looked = _discard_some(older_than=older_than, at_most=wanted)
+        count += looked
+        if looked < wanted:
+            break
+    return count
+
+
+def _discard_some(*, older_than: datetime, at_most: int) -> int:
+    notes = ReleasedContent.objects.filter(released_at__lte=older_than).order_by("pk")
+    found = dict(notes.values_list("pk", "stored_id")[:at_most])
+    rows = StoredObject.across_organizations.filter(pk__in=set(found.values()))
+    discarding.discard(rows, delete_bytes=object_store().delete, at_most=at_most)
+    left = set(discarding.unreferenced(rows).values_list("pk", flat=True))
+    done = [pk for pk, stored in found.items() if stored not in left]
+    count, _ = ReleasedContent.objects.filter(pk__in=done).delete()
+    return count

@@ -13,6 +13,7 @@ ALLOWED = {
     "accounts/scoping.py": "the definition",
     "autopilot/receiving.py": "inserts",
     "guardian/receiving.py": "inserts",
+    "insight/forgetting.py": "old runs go whosever they are",
     "insight/giving_up.py": "rows of one run whose job was given up, or is taken up again",
     "insight/ingest.py": "rows of one run, in a worker that was handed the run",
     "insight/receiving.py": "a worker that was handed the run",

@@ -112,10 +112,17 @@ class IssueSummary(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class Life(msgspec.Struct, kw_only=True, rename="camel"):
-    """One interval of an issue. ``resolved_by`` is null while it is there."""
+    """One interval of an issue. ``resolved`` is null while it is there.
 
-    introduced_by: Id
-    introduced_at: Time
+    What is told of a run is null where the hub does not keep it any more; its number stays.
+    """
+
+    introduced: int
+    """Sequence of the first run of the interval."""
+    introduced_by: Id | None
+    introduced_at: Time | None
+    resolved: int | None
+    """Sequence of the first run without it."""
     resolved_by: Id | None
     resolved_at: Time | None
 
