@@ -20,7 +20,7 @@ from odavl.wire.errors import BytesMissing, ServiceUnavailable
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
 from storage.claims import placing, refuse_if_going
-from storage.configuration import object_store
+from storage.configuration import object_store, require_present
 from storage.discarding import content_name
 from storage.joining import joined_pieces
 from storage.models import StoredObject
@@ -263,8 +263,12 @@ def read(stored: StoredObject) -> bytes:
 
 
 def discard_chunks(*, older_than: datetime, at_most: int = 500) -> int:
-    """Drop chunks that nothing refers to (any more) and nobody has sent since; how many."""
+    """Drop chunks that nothing refers to (any more) and nobody has sent since; how many.
+
+    Raises :class:`ServiceUnavailable` while the store is away.
+    """
     candidates: QuerySet[StoredObject] = StoredObject.across_organizations.filter(
         joinable=True, created_at__lt=older_than
     )
+    require_present()
     return discarding.discard(candidates, delete_bytes=object_store().delete, at_most=at_most)

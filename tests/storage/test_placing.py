@@ -27,6 +27,7 @@ from storage.models import ObjectClaim, StoredFile, StoredObject
 from storage.objects.local import LocalOptions, LocalStore
 from storage.objects.staging import spooled
 from storage.services import keep_placed, read
+from storage.watched import WatchedStore
 from tests.cast import Api, Person
 from tests.storage.test_files_api import stored as stored_file
 from tests.storage.test_sweeping import kept, large, placing, rolled_back, sweep_all
@@ -51,6 +52,11 @@ class RemoteStore(LocalStore):
         self.answer: Callable[[str], None] = lambda _what: None
 
     def _ask(self, what: str) -> None:
+        self._check(what)
+        self.asked.append(what)
+        self.answer(what)
+
+    def _check(self, what: str) -> None:
         assert not connection.in_atomic_block, f"{what} within a transaction"
         with connection.cursor() as cursor:
             cursor.execute(
@@ -58,8 +64,6 @@ class RemoteStore(LocalStore):
                 " AND pid = pg_backend_pid()"
             )
             assert cursor.fetchone() == (0,), f"{what} under an advisory lock"
-        self.asked.append(what)
-        self.answer(what)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         self._ask("put")
@@ -88,13 +92,18 @@ class RemoteStore(LocalStore):
         self._ask("move")
         super().move(source, target)
 
+    def has_mark(self, name: str) -> bool:
+        self._check("look for the mark")
+        return super().has_mark(name)
+
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> RemoteStore:
     settings.ODAVL_DATA = tmp_path
     settings.STORAGE_GRACE_HOURS = -1
     found = RemoteStore(configuration.local_options())
-    monkeypatch.setattr(configuration, "_local", lambda _options: found)
+    watched = WatchedStore(found)
+    monkeypatch.setattr(configuration, "_local", lambda _options: watched)
     return found
 
 
