@@ -257,6 +257,11 @@ def pieces_of(stored: StoredObject) -> Iterator[bytes]:
         raise BytesMissing(f"The hub's object store has lost the content {stored}.") from None
 
 
+def is_at_hand(stored: StoredObject) -> bool:
+    """Whether reading it asks no store that is far away and may take long."""
+    return object_store().is_near or (stored.crc32 is None and stored.inline is not None)
+
+
 def read(stored: StoredObject) -> bytes:
     """The gzip-compressed bytes, whole."""
     return b"".join(pieces_of(stored))

@@ -28,12 +28,14 @@ from storage.objects.local import LocalOptions, LocalStore
 from storage.objects.staging import spooled
 from storage.services import keep_placed, read
 from storage.watched import WatchedStore
+from tests.autopilot.ledgers import edit, ledger, send
 from tests.cast import Api, Person
 from tests.storage.test_files_api import stored as stored_file
 from tests.storage.test_sweeping import kept, large, placing, rolled_back, sweep_all
 from tests.teams.test_exports import asked
 from tests.transfers.manifests import transferred
 from tests.workspaces.pushes import pushed
+from uploads.models import Upload, UploadState
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -172,6 +174,18 @@ def test_a_large_transfer_is_assembled(store: RemoteStore, alice: Person, websit
     assert answer.status_code == 202
     running.run(UUID(answer.json()["jobId"]))
     nothing_lost()
+
+
+def test_a_payload_that_a_job_takes_in_is_fetched_before(
+    store: RemoteStore, alice: Person, website: Project
+) -> None:
+    edits = [edit(f"{number}.py", diff=os.urandom(500).hex()) for number in range(1_500)]
+    answer = send(alice.api, ledger(edits=edits))
+    assert answer.status_code == 202
+    store.asked.clear()
+    running.run(UUID(answer.json()["jobId"]))
+    assert store.asked == ["read"]
+    assert Upload.across_organizations.get().state == UploadState.COMPLETED
 
 
 def test_a_push_to_a_workspace(store: RemoteStore, alice: Person, website: Project) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.hub_at_work import HubAtWork, measured, seconds_since
 from tests.faults.storage.failing_store import FailingStore
+from tests.hub_process import REPOSITORY
 from tests.object_servers import SwiftServer, Unavailable
 
 pytestmark = pytest.mark.end_to_end
@@ -30,7 +31,7 @@ from django.test import Client
 from accounts.models import Membership
 client = Client()
 membership = Membership.across_organizations.select_related("user", "organization").get()
-client.force_login(membership.user, backend="django.contrib.auth.backends.ModelBackend")
+client.force_login(membership.user)
 print(client.cookies[settings.SESSION_COOKIE_NAME].value, membership.organization.slug)
 print(settings.SESSION_COOKIE_NAME)
 """
@@ -51,7 +52,10 @@ def store() -> Iterator[FailingStore]:
 
 @pytest.fixture
 def hub(store: FailingStore) -> Iterator[HubAtWork]:
+    static = REPOSITORY / "staticfiles"
+    assert (static / "staticfiles.json").exists(), "The pages need their styles: make static"
     found = HubAtWork(
+        STATIC_ROOT=str(static),
         WEB_WORKERS="1",
         WEB_THREADS="4",
         STORAGE_PROVIDER="s3",
