@@ -157,7 +157,7 @@ class S3Store:
             for each in contents
             if not each["Key"].startswith(MARKS)
         ]
-        return Listing(found, next=contents[-1]["Key"] if page["IsTruncated"] else "")
+        return Listing(found, next=contents[-1]["Key"] if contents and page["IsTruncated"] else "")
 
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
         bound: dict[str, Any] = {
