@@ -42,6 +42,11 @@ def serve_as(kind: ProcessKind) -> None:
             set_timeouts(made)
 
 
+def process_kind() -> ProcessKind:
+    """What this process is, as :func:`serve_as` said."""
+    return _kind
+
+
 @contextmanager
 def serving_as(kind: ProcessKind) -> Iterator[None]:
     """:func:`serve_as` for a while."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 
-from storage.configuration import SIGNED_PATH
+from storage.signed_path import SIGNED_PATH
 
 _SECRETS = re.compile(
     # The hub's own tickets, of which the first characters are left to tell them apart; the

@@ -282,6 +282,8 @@ S3_SECRET_KEY = env.text("S3_SECRET_KEY")
 S3_ADDRESSING_STYLE = env.text("S3_ADDRESSING_STYLE", "auto")
 AZURE_CONTAINER = env.text("AZURE_CONTAINER", "odavl")
 AZURE_CONNECTION_STRING = env.text("AZURE_CONNECTION_STRING")
+WEB_THREADS = env.integer("WEB_THREADS", 4, at_least=1)
+"""Of which half may ask a remote store at once."""
 STORAGE_MAX_FILE_SIZE = env.integer("STORAGE_MAX_FILE_SIZE", 100 * 1024 * 1024, at_least=1)
 STORAGE_GRACE_HOURS = env.integer("STORAGE_GRACE_HOURS", 24, at_least=2)
 """How old bytes must be to go because nothing refers to them: longer than any upload lasts."""

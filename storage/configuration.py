@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from django.conf import settings
 
+from accounts.connections import ProcessKind, process_kind
 from odavl.wire.errors import ServiceUnavailable
-from storage.objects.interface import ObjectStore
 from storage.objects.local import LocalOptions, LocalStore
+from storage.signed_path import SIGNED_PATH
+from storage.watched import WatchedStore
 
 if TYPE_CHECKING:
     # Imported for good only where they are used: each costs a start more than Django does.
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
     from storage.objects.s3 import S3Options
 
 PROVIDERS = ("local", "s3", "azure")
-SIGNED_PATH = "/api/v1/storage/signed/"
 
 
-def object_store() -> ObjectStore:
+def object_store() -> WatchedStore:
     """The one store of this hub; clients of remote ones are made once in a process."""
     if settings.STORAGE_PROVIDER == "local":
         return _local(local_options())
@@ -34,9 +35,17 @@ def object_store() -> ObjectStore:
 
 
 def local_store() -> LocalStore | None:
-    """The store where it is the local disk, whose signed addresses the hub itself serves."""
-    store = object_store()
+    """The store where it is the local disk, whose signed addresses the hub itself serves.
+
+    Who writes there by itself makes sure that it is the hub's (:func:`require_present`).
+    """
+    store = object_store().behind
     return store if isinstance(store, LocalStore) else None
+
+
+def require_present() -> None:
+    """Raises :class:`ServiceUnavailable` unless the store that is there now is the hub's."""
+    object_store().presence.require()
 
 
 def local_options() -> LocalOptions:
@@ -58,6 +67,7 @@ def s3_options() -> S3Options:
         access_key=settings.S3_ACCESS_KEY,
         secret_key=settings.S3_SECRET_KEY,
         addressing=cast("Literal['auto', 'path', 'virtual']", settings.S3_ADDRESSING_STYLE),
+        at_once=_at_once(),
     )
 
 
@@ -65,24 +75,33 @@ def azure_options() -> AzureOptions:
     from storage.objects.azure import AzureOptions  # noqa: PLC0415 - see above
 
     return AzureOptions(
-        connection_string=settings.AZURE_CONNECTION_STRING, container=settings.AZURE_CONTAINER
+        connection_string=settings.AZURE_CONNECTION_STRING,
+        container=settings.AZURE_CONTAINER,
+        at_once=_at_once(),
     )
 
 
-@lru_cache(maxsize=4)
-def _local(options: LocalOptions) -> LocalStore:
-    return LocalStore(options)
+def _at_once() -> int:
+    """Half of the threads of a web process may ask a remote store; nobody waits for a worker."""
+    if process_kind() != ProcessKind.WEB:
+        return 0
+    return (int(settings.WEB_THREADS) + 1) // 2
 
 
 @lru_cache(maxsize=4)
-def _s3(options: S3Options, _process: int) -> ObjectStore:
+def _local(options: LocalOptions) -> WatchedStore:
+    return WatchedStore(LocalStore(options))
+
+
+@lru_cache(maxsize=4)
+def _s3(options: S3Options, _process: int) -> WatchedStore:
     from storage.objects.s3 import S3Store  # noqa: PLC0415 - see above
 
-    return S3Store(options)
+    return WatchedStore(S3Store(options))
 
 
 @lru_cache(maxsize=4)
-def _azure(options: AzureOptions, _process: int) -> ObjectStore:
+def _azure(options: AzureOptions, _process: int) -> WatchedStore:
     from storage.objects.azure import AzureStore  # noqa: PLC0415 - see above
 
-    return AzureStore(options)
+    return WatchedStore(AzureStore(options))

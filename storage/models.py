@@ -221,3 +221,15 @@ class Walk(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StoreMark(models.Model):
+    """The mark that the hub has left in its object store (:mod:`storage.presence`); one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    name = models.CharField(max_length=32)
+
+    objects: ClassVar[models.Manager[StoreMark]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.name

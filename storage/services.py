@@ -21,7 +21,7 @@ from odavl.wire.errors import BytesMissing, ServiceUnavailable
 from odavl.wire.limits import KIBIBYTE
 from storage import discarding
 from storage.claims import placing, refuse_if_going
-from storage.configuration import object_store
+from storage.configuration import object_store, require_present
 from storage.discarding import content_name
 from storage.joining import joined_pieces
 from storage.models import ReleasedContent, StoredObject
@@ -261,16 +261,25 @@ def pieces_of(stored: StoredObject) -> Iterator[bytes]:
         raise BytesMissing(f"The hub's object store has lost the content {stored}.") from None
 
 
+def is_at_hand(stored: StoredObject) -> bool:
+    """Whether reading it asks no store that is far away and may take long."""
+    return object_store().is_near or (stored.crc32 is None and stored.inline is not None)
+
+
 def read(stored: StoredObject) -> bytes:
     """The gzip-compressed bytes, whole."""
     return b"".join(pieces_of(stored))
 
 
 def discard_chunks(*, older_than: datetime, at_most: int = 500) -> int:
-    """Drop chunks that nothing refers to (any more) and nobody has sent since; how many."""
+    """Drop chunks that nothing refers to (any more) and nobody has sent since; how many.
+
+    Raises :class:`ServiceUnavailable` while the store is away.
+    """
     candidates: QuerySet[StoredObject] = StoredObject.across_organizations.filter(
         joinable=True, created_at__lt=older_than
     )
+    require_present()
     return discarding.discard(candidates, delete_bytes=object_store().delete, at_most=at_most)
 
 

@@ -31,7 +31,7 @@ from odavl.wire.errors import (
     SignedUrlRefused,
     UnsupportedMedia,
 )
-from storage.configuration import local_store
+from storage.configuration import local_store, require_present
 from storage.files import lost_file
 from storage.objects.disposition import attachment
 from storage.objects.interface import PIECE_SIZE, ObjectMissing
@@ -62,6 +62,7 @@ class SignedView(APIView):
         _check_terms(request, wanted)
         if not is_expected(wanted.key):
             raise SignedUrlRefused("The file is complete, or was dropped.")
+        require_present()
         body = _checked(request, wanted)
         if wanted.action == "put":
             store.put(wanted.key, body)
@@ -81,6 +82,7 @@ class SignedView(APIView):
         try:
             size = store.size(wanted.key)
         except ObjectMissing:
+            require_present()
             raise _gone(wanted.key) from None
         start, end = _range(request, size)
         if start >= size:

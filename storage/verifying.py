@@ -1,6 +1,7 @@
 """Finding rows whose bytes are not where they should be: what a damaged or swapped store leaves.
 
-The walk goes through the rows, a few hundred a round, and asks the store for each. A row whose
+The walk goes through the rows, a few hundred a round, and asks the store for each; not while the
+store is away as a whole (:mod:`storage.presence`). A row whose
 bytes are not found is marked (``missing_since``), shown and told; sent again, they mend it.
 """
 
@@ -17,7 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from odavl.wire.errors import OdavlError
-from storage.configuration import object_store
+from storage.configuration import object_store, require_present
 from storage.models import FileState, StoredFile, StoredObject
 from storage.objects.interface import ObjectMissing
 from storage.walks import ROUND_SECONDS, Round
@@ -61,6 +62,7 @@ def verify(*, seconds: float = ROUND_SECONDS) -> Gaps:
     if not current.is_due:
         return found
     try:
+        require_present()
         for rows, cursor in _pages(current.cursor):
             checked = check(rows)
             found = Gaps(found.looked_at + checked.looked_at, found.missing + checked.missing)

@@ -58,13 +58,14 @@ class _Whole:
     """A payload whose chunks were read and checked, before the transaction that takes it in.
 
     ``content`` are its bytes, where they are at hand; ``placed`` is for one that its parts cannot
-    stand for.
+    stand for. ``problem`` is what was found wrong, if those are the parts still.
     """
 
     parts: Sequence[StoredObject]
     crc32: int
     content: Content | None = None
     placed: storage.Placed | None = None
+    problem: RefusedError | None = None
 
 
 def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
@@ -144,7 +145,9 @@ def take_up_again(job: Job) -> None:
 def _taken_in(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
     if _is_small(transfer):
         if whole is None or whole.parts != _parts(transfer):
-            raise ServiceUnavailable("The transfer changed while it was read.", retry_after=1.0)
+            raise _changed()
+        if whole.problem is not None:
+            raise whole.problem
         return _handed_over(transfer, whole)
     answer = _enqueued(transfer)
     return status_for(answer), msgspec.json.encode(answer)
@@ -228,7 +231,9 @@ def _read_ahead(principal: Principal, transfer: Transfer) -> Iterator[_Whole | N
     parts = _parts(transfer)
     data = b"".join(piece for part in parts for piece in _inflated(part))
     if sha256_hex(data) != transfer.sha256:
-        raise DigestMismatch(_OTHER_DIGEST)
+        # Or it has ended meanwhile, and its chunks are let go.
+        yield _Whole(parts, 0, problem=DigestMismatch(_OTHER_DIGEST))
+        return
     with ExitStack() as opened:
         content = opened.enter_context(content_of(data, compressed=False))
         yield _whole(opened, transfer, parts, zlib.crc32(data), content)
@@ -287,7 +292,9 @@ def _checked(
 
 def _inflated(part: StoredObject) -> Iterator[bytes]:
     # Read anew, so that what small ones hold in their rows is in memory one at a time.
-    stored = StoredObject.across_organizations.get(pk=part.pk)
+    stored = StoredObject.across_organizations.filter(pk=part.pk).first()
+    if stored is None:
+        raise _changed()
     return storage.inflated(stored)
 
 
@@ -297,7 +304,14 @@ def _parts(transfer: Transfer) -> list[StoredObject]:
     objects = StoredObject.objects.for_organization(transfer.organization).defer("inline")
     names = rows.values_list("stored_id", flat=True)
     by_id = objects.in_bulk(set(names))
+    if None in names:
+        raise _changed()
     return [by_id[name] for name in names]
+
+
+def _changed() -> ServiceUnavailable:
+    """A chunk was let go, as its bytes are lost, or the transfer has ended."""
+    return ServiceUnavailable("The transfer changed while it was read.", retry_after=1.0)
 
 
 def _locked(pk: UUID) -> Transfer:

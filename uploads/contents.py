@@ -7,7 +7,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Protocol, Self
 
@@ -89,6 +89,20 @@ class SpooledContent:
         self.spool.seek(0)
         while piece := self.spool.read(_PIECE_SIZE):
             yield piece
+
+
+@contextmanager
+def fetched(stored: StoredObject) -> Iterator[Content]:
+    """A payload that is kept, for who reads it within a transaction.
+
+    One that lies in a remote store is fetched here, so no transaction may be open yet.
+    """
+    if storage.is_at_hand(stored):
+        yield StoredContent(stored)
+        return
+    with _spool() as spool:
+        spool.writelines(storage.pieces_of(stored))
+        yield SpooledContent(spool, stored.sha256, stored.size, stored.stored_size)
 
 
 def content_of(

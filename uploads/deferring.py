@@ -18,14 +18,14 @@ from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import RefusedError
 from odavl.wire.problem import problem_of
 from uploads.addresses import upload_address
-from uploads.contents import StoredContent
+from uploads.contents import Content, fetched
 from uploads.models import Upload, UploadState
 
 TIMEOUT = timedelta(minutes=15)
 
 
 class TakeIn(Protocol):
-    def __call__(self, upload: Upload, content: StoredContent, claim: Claim) -> UploadStored:
+    def __call__(self, upload: Upload, content: Content, claim: Claim) -> UploadStored:
         """Take the payload in, within the caller's transaction."""
 
 
@@ -45,17 +45,19 @@ def put_off(upload: Upload, *, job_type: str) -> UploadAccepted:
 def take_in(claim: Claim, work: TakeIn) -> None:
     """Do ``work`` on the upload that the job names, exactly once: with its end in one transaction.
 
-    What it raises is the job's problem, and so the upload's.
+    No transaction waits for a remote store: what lies there is fetched before. What is raised is
+    the job's problem, and so the upload's.
     """
-    with transaction.atomic():
-        upload = (
-            Upload.across_organizations.select_related("organization", "project", "stored")
-            .defer("stored__inline")
-            .get(pk=claim.payload["uploadId"])
-        )
-        if upload.state == UploadState.COMPLETED:
-            return
-        answer = work(upload, StoredContent(upload.stored), claim)
+    upload = (
+        Upload.across_organizations.select_related("organization", "project", "stored")
+        .defer("stored__inline")
+        .get(pk=claim.payload["uploadId"])
+    )
+    if upload.state == UploadState.COMPLETED:
+        return
+    # A second worker that comes this far at the same time has no claim any more when it ends.
+    with fetched(upload.stored) as content, transaction.atomic():
+        answer = work(upload, content, claim)
         Upload.across_organizations.filter(pk=upload.pk).update(
             state=UploadState.COMPLETED,
             run_id=answer.run_id or answer.test_id,

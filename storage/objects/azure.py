@@ -32,12 +32,14 @@ from azure.storage.blob import (
     BlobServiceClient,
     ContentSettings,
     ExponentialRetry,
+    StorageErrorCode,
     generate_blob_sas,
 )
 
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.disposition import attachment
 from storage.objects.interface import (
+    MARKS,
     PAGE_SIZE,
     PART_SIZE,
     Listed,
@@ -64,8 +66,11 @@ _COPY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class AzureOptions:
+    """``at_once`` as that of :class:`~storage.objects.s3.S3Options`."""
+
     connection_string: str
     container: str
+    at_once: int = 0
 
 
 class AzureStore:
@@ -78,7 +83,7 @@ class AzureStore:
         self._service = _service(options, retries=3, seconds=10)
         self._container = self._service.get_container_client(options.container)
         self._impatient = _service(options, retries=0, seconds=2)
-        self._outage = Outage(ServiceRequestError, ServiceResponseError)
+        self._outage = Outage(ServiceRequestError, ServiceResponseError, at_once=options.at_once)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         blob = self._blob(key)
@@ -86,12 +91,14 @@ class AzureStore:
         size = 0
         held = b""
         upload_id = uuid4().hex
-        with self._explained(key):
-            for data in in_parts(pieces):
-                size += len(data)
-                if held:
+        # The pieces come from elsewhere: who waits for them asks the store nothing meanwhile.
+        for data in in_parts(pieces):
+            size += len(data)
+            if held:
+                with self._explained(key):
                     blocks.append(_stage(blob, upload_id, len(blocks) + 1, held))
-                held = data
+            held = data
+        with self._explained(key):
             if not blocks:
                 blob.upload_blob(held, overwrite=True, content_settings=_settings(content_type))
                 return size
@@ -150,7 +157,11 @@ class AzureStore:
                 if cursor and error.status_code == HTTPStatus.BAD_REQUEST:
                     raise ValueError("The store does not take this cursor.") from error
                 raise
-        found = [Listed(blob.name, blob.size, blob.last_modified) for blob in page]
+        found = [
+            Listed(blob.name, blob.size, blob.last_modified)
+            for blob in page
+            if not blob.name.startswith(MARKS)
+        ]
         return Listing(found, next=pages.continuation_token or "")
 
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
@@ -216,6 +227,14 @@ class AzureStore:
         """None: blocks that are never committed go by themselves after a week."""
         return iter(())
 
+    def mark(self, name: str) -> None:
+        with self._explained(name):
+            self._container.get_blob_client(f"{MARKS}{name}").upload_blob(b"", overwrite=True)
+
+    def has_mark(self, name: str) -> bool:
+        with self._explained(name):
+            return self._container.get_blob_client(f"{MARKS}{name}").exists()
+
     def probe(self) -> None:
         with _explained(self._container_name):
             self._impatient.get_container_client(self._container_name).get_container_properties()
@@ -228,6 +247,8 @@ class AzureStore:
             return
         with self._explained(key):
             download = self._blob(key).download_blob(offset=start, length=end - start)
+        # Whoever takes the bytes may take long; that says nothing of the store.
+        with _explained(key):
             yield from download.chunks()
 
     @contextmanager
@@ -312,6 +333,9 @@ def _explained(key: str, *, missing_is_fine: bool = False) -> Iterator[None]:
     try:
         yield
     except ResourceNotFoundError as error:
+        # The client sets it on whatever the store answered; the stubs do not know.
+        if getattr(error, "error_code", "") == StorageErrorCode.CONTAINER_NOT_FOUND:
+            raise ServiceUnavailable("The object store has no such container.") from error
         if missing_is_fine:
             return
         raise ObjectMissing(key) from error

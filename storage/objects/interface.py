@@ -25,6 +25,10 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*
 _MAX_KEY_LENGTH = 500
 
 
+MARKS = ".stores/"
+"""Below it lie marks, which are no objects: no key begins with a dot."""
+
+
 class ObjectMissing(LookupError):
     """There is no object of that key, or no such multipart upload."""
 
@@ -168,6 +172,11 @@ class ObjectStore(Protocol):
 
     def unfinished(self) -> Iterator[Unfinished]:
         """Uploads in parts that lie about; none where the store itself lets them go in time."""
+
+    def mark(self, name: str) -> None:
+        """Leave a mark by which this store is known again; it goes with the objects."""
+
+    def has_mark(self, name: str) -> bool: ...
 
     def probe(self) -> None:
         """Find out quickly whether objects could be kept now; raise where they could not."""

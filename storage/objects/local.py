@@ -21,6 +21,7 @@ from pathlib import Path
 
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.interface import (
+    MARKS,
     PAGE_SIZE,
     PIECE_SIZE,
     Listed,
@@ -40,7 +41,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 _TEMPORARY = ".temporary"
 _MULTIPART = ".multipart"
-"""Both begin with a dot, which no key does."""
+"""Both begin with a dot, which no key does, as do the marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,13 @@ class LocalStore:
         for folder in _listed(self.root / _MULTIPART):
             with suppress(FileNotFoundError):
                 yield Unfinished(folder.name, "", _moment(folder.stat().st_mtime))
+
+    def mark(self, name: str) -> None:
+        self._write(self.root / MARKS / name, ())
+
+    def has_mark(self, name: str) -> bool:
+        with _explained():
+            return (self.root / MARKS / name).is_file()
 
     def probe(self) -> None:
         folder = self.root

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from odavl.wire.errors import ServiceUnavailable
+from storage.objects.places import Places
 
 PAUSE = 5.0
 """Seconds for which a store that did not answer is left alone."""
@@ -21,10 +22,14 @@ _TRYING = 120.0
 
 
 class Outage:
-    """What is known of a store; ``silence`` is how its library tells that there was no answer."""
+    """What is known of a store; ``silence`` is how its library tells that there was no answer.
 
-    def __init__(self, *silence: type[Exception]) -> None:
+    ``at_once`` bounds how many calls are under way, 0 does not.
+    """
+
+    def __init__(self, *silence: type[Exception], at_once: int = 0) -> None:
         self._silence = silence
+        self._places = Places(at_once)
         self._lock = threading.Lock()
         self._until: float | None = None
         """On the monotonic clock, during an outage: when somebody may ask again."""
@@ -32,24 +37,29 @@ class Outage:
     @contextmanager
     def noticed(self) -> Iterator[None]:
         """For one call; :class:`ServiceUnavailable` at once during an outage."""
-        self._come_in()
-        until = None
-        try:
-            yield
-        except ServiceUnavailable as error:
-            if isinstance(error.__cause__, self._silence):
-                until = time.monotonic() + PAUSE
-            raise
-        finally:
-            self._until = until
+        with self._lock:
+            self._refuse()
+        with self._places.taken():
+            self._come_in()
+            until = None
+            try:
+                yield
+            except ServiceUnavailable as error:
+                if isinstance(error.__cause__, self._silence):
+                    until = time.monotonic() + PAUSE
+                raise
+            finally:
+                self._until = until
 
     def _come_in(self) -> None:
         with self._lock:
-            if self._until is None:
-                return
-            left = self._until - time.monotonic()
-            if left > 0:
-                raise ServiceUnavailable(
-                    "The object store does not answer.", retry_after=min(left, PAUSE)
-                )
-            self._until = time.monotonic() + _TRYING
+            self._refuse()
+            if self._until is not None:
+                self._until = time.monotonic() + _TRYING
+
+    def _refuse(self) -> None:
+        left = 0.0 if self._until is None else self._until - time.monotonic()
+        if left > 0:
+            raise ServiceUnavailable(
+                "The object store does not answer.", retry_after=min(left, PAUSE)
+            )

@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from odavl.wire.errors import ServiceUnavailable, StorageFull
 from storage.objects.disposition import attachment
 from storage.objects.interface import (
+    MARKS,
     PAGE_SIZE,
     PART_SIZE,
     PIECE_SIZE,
@@ -58,6 +59,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 class S3Options:
     """``public_endpoint`` is where clients reach the store, if that is another address than ours.
 
+    ``at_once`` bounds how many calls a process has under way, 0 does not.
     Empty texts leave the choice to boto3: AWS itself, credentials from its own chain.
     """
 
@@ -68,6 +70,7 @@ class S3Options:
     access_key: str = ""
     secret_key: str = ""
     addressing: Literal["auto", "path", "virtual"] = "auto"
+    at_once: int = 0
 
 
 class S3Store:
@@ -81,7 +84,7 @@ class S3Store:
         # Signing asks nobody, so the address may be one that only clients can reach.
         self._signer = _client(options, options.public_endpoint or options.endpoint, attempts=1)
         self._impatient = _client(options, options.endpoint, attempts=1, seconds=2)
-        self._outage = Outage(BotoCoreError)
+        self._outage = Outage(BotoCoreError, at_once=options.at_once)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         check_key(key)
@@ -148,11 +151,13 @@ class S3Store:
             page = self._client.list_objects(
                 Bucket=self._bucket, Prefix=prefix, Marker=cursor, MaxKeys=at_most
             )
+        contents = page.get("Contents", [])
         found = [
             Listed(each["Key"], each["Size"], each["LastModified"])
-            for each in page.get("Contents", [])
+            for each in contents
+            if not each["Key"].startswith(MARKS)
         ]
-        return Listing(found, next=found[-1].key if found and page["IsTruncated"] else "")
+        return Listing(found, next=contents[-1]["Key"] if contents and page["IsTruncated"] else "")
 
     def sign_upload(self, key: str, terms: UploadTerms, *, seconds: int) -> SignedRequest:
         bound: dict[str, Any] = {
@@ -236,6 +241,18 @@ class S3Store:
                 for each in page.get("Uploads", []):
                     yield Unfinished(each["UploadId"], each["Key"], each["Initiated"])
 
+    def mark(self, name: str) -> None:
+        with self._explained(name):
+            self._client.put_object(Bucket=self._bucket, Key=f"{MARKS}{name}", Body=b"")
+
+    def has_mark(self, name: str) -> bool:
+        try:
+            with self._explained(name):
+                self._client.head_object(Bucket=self._bucket, Key=f"{MARKS}{name}")
+        except ObjectMissing:
+            return False
+        return True
+
     def probe(self) -> None:
         with _explained(self._bucket):
             self._impatient.head_bucket(Bucket=self._bucket)
@@ -270,10 +287,15 @@ class S3Store:
                     answer = self._client.get_object(
                         Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}"
                     )
-                for piece in answer["Body"].iter_chunks(PIECE_SIZE):
+                pieces = answer["Body"].iter_chunks(PIECE_SIZE)
+                # A store may promise an answer at once, and then nothing comes of it.
+                with self._outage.noticed():
+                    piece = next(pieces, b"")
+                while piece:
                     start += len(piece)
                     attempts = 0
                     yield piece
+                    piece = next(pieces, b"")
             except (BotoCoreError, HTTPClientError, OSError) as error:
                 attempts += 1
                 if attempts == _READ_ATTEMPTS:

@@ -26,6 +26,7 @@ ALLOWED = {
     "storage/keys.py": "which of many keys rows refer to, whosever they are",
     "storage/management/commands/storage_check.py": "the operator's look at all rows",
     "storage/sweeping.py": "what nothing refers to goes, whosever it is",
+    "storage/presence.py": "some objects of whichever organization tell the store",
     "storage/verifying.py": "rows of every organization are compared with the store",
     "storage/joining.py": "inserts",
     "storage/services.py": "inserts, and chunks that are let go",

@@ -18,6 +18,7 @@ import pytest
 
 from tests.faults.hub_at_work import FINDINGS, HubAtWork, measured, payload, seconds_since
 from tests.object_servers import SwiftServer, Unavailable
+from tests.storage.stores_lost import Mount
 
 pytestmark = pytest.mark.end_to_end
 PATIENCE = 120.0
@@ -204,6 +205,44 @@ def test_row_55_a_store_that_is_away_spends_no_attempt_and_runs_are_taken_in_aft
     assert hub.rows("main") == (FINDINGS, FINDINGS)
     health = httpx.get(f"{hub.process.url}/api/health", trust_env=False).json()
     assert (health["status"], health["jobs"]["status"]) == ("ok", "ok")
+
+
+@pytest.mark.parametrize("leaves_folder", [True, False], ids=["empty", "gone"])
+def test_row_55_a_disk_that_is_not_mounted_loses_nothing(
+    hub: HubAtWork, leaves_folder: bool
+) -> None:
+    kept = hub.upload(payload(), branch="before").json()["jobId"]
+    hub.finished(kept, PATIENCE)
+    disk = Mount(hub.process.data / "objects", leaves_folder=leaves_folder)
+    with suspended(hub.bulk_workers()):
+        job_id = hub.upload(payload(tag="b"), branch="main").json()["jobId"]
+        disk.lose()
+    hub.wait(job_id, lambda job: job.get("waitingFor"), PATIENCE)
+    for _ in range(MORE_THAN_ATTEMPTS):
+        tried_again(hub, job_id)
+    job = hub.job(job_id)
+    assert (job["state"], job["attempts"], job["waitingFor"]) == ("delayed", 0, "store")
+    refused = hub.upload(payload(tag="c"), branch="main")
+    assert (refused.status_code, refused.json()["code"]) == (503, "service_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    periodic = ("storage.clean_up", "storage.sweep", "storage.verify", "uploads.clean_up")
+    asked(hub, "UPDATE storage_walk SET cursor = '', finished_at = NULL")
+    asked(hub, "UPDATE jobs_periodicrun SET due_at = now() WHERE name IN %s", periodic)
+    until(lambda: not any(due(hub, name) for name in periodic), hub)
+    until(lambda: not unfinished(hub, "storage.verify", "active", "waiting"), hub)
+    assert asked(
+        hub, "SELECT count(*) FROM storage_storedobject WHERE missing_since IS NOT NULL"
+    ) == [(0,)]
+    health = httpx.get(f"{hub.process.url}/api/health", trust_env=False).json()
+    assert (health["status"], health["storage"]["status"]) == ("degraded", "down")
+    assert "is it mounted" in health["storage"]["detail"]
+    assert disk.written_meanwhile() == []
+
+    disk.bring_back()
+    asked(hub, "UPDATE jobs_job SET run_at = now() WHERE id = %s", job_id)
+    assert hub.finished(job_id, PATIENCE)["attempts"] == 1
+    assert hub.rows("main") == (FINDINGS, FINDINGS)
+    assert hub.upload(payload(20, tag="c"), branch="main").status_code in {201, 202}
 
 
 def test_row_55_a_database_that_is_away_again_and_again_spends_no_attempt(hub: HubAtWork) -> None:

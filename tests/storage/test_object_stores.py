@@ -13,6 +13,7 @@ import pytest
 
 from storage.files import Announced, announce
 from storage.objects.interface import (
+    MARKS,
     PART_SIZE,
     Listed,
     ObjectMissing,
@@ -214,6 +215,17 @@ def test_what_goes_during_a_walk_makes_nobody_skip_the_rest(store):
             break
         page = store.listing(prefix=home, cursor=page.next, at_most=5)
     assert seen == keys
+
+
+def test_a_mark_is_found_again_and_is_no_object(store):
+    names = [uuid4().hex for _ in range(3)]
+    for name in names:
+        assert not store.has_mark(name)
+        store.mark(name)
+        store.mark(name)
+    assert all(store.has_mark(name) for name in names)
+    assert walked(store, MARKS, 2) == []
+    assert not [each for each in walked(store, "", 1000) if each.key.startswith(".")]
 
 
 def test_a_half_written_object_is_in_no_listing(store, expected):

@@ -27,12 +27,15 @@ from storage.models import ObjectClaim, StoredFile, StoredObject
 from storage.objects.local import LocalOptions, LocalStore
 from storage.objects.staging import spooled
 from storage.services import keep_placed, read
+from storage.watched import WatchedStore
+from tests.autopilot.ledgers import edit, ledger, send
 from tests.cast import Api, Person
 from tests.storage.test_files_api import stored as stored_file
 from tests.storage.test_sweeping import kept, large, placing, rolled_back, sweep_all
 from tests.teams.test_exports import asked
 from tests.transfers.manifests import transferred
 from tests.workspaces.pushes import pushed
+from uploads.models import Upload, UploadState
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +54,11 @@ class RemoteStore(LocalStore):
         self.answer: Callable[[str], None] = lambda _what: None
 
     def _ask(self, what: str) -> None:
+        self._check(what)
+        self.asked.append(what)
+        self.answer(what)
+
+    def _check(self, what: str) -> None:
         assert not connection.in_atomic_block, f"{what} within a transaction"
         with connection.cursor() as cursor:
             cursor.execute(
@@ -58,8 +66,6 @@ class RemoteStore(LocalStore):
                 " AND pid = pg_backend_pid()"
             )
             assert cursor.fetchone() == (0,), f"{what} under an advisory lock"
-        self.asked.append(what)
-        self.answer(what)
 
     def put(self, key: str, pieces: Iterable[bytes], *, content_type: str = "") -> int:
         self._ask("put")
@@ -88,13 +94,18 @@ class RemoteStore(LocalStore):
         self._ask("move")
         super().move(source, target)
 
+    def has_mark(self, name: str) -> bool:
+        self._check("look for the mark")
+        return super().has_mark(name)
+
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> RemoteStore:
     settings.ODAVL_DATA = tmp_path
     settings.STORAGE_GRACE_HOURS = -1
     found = RemoteStore(configuration.local_options())
-    monkeypatch.setattr(configuration, "_local", lambda _options: found)
+    watched = WatchedStore(found)
+    monkeypatch.setattr(configuration, "_local", lambda _options: watched)
     return found
 
 
@@ -163,6 +174,18 @@ def test_a_large_transfer_is_assembled(store: RemoteStore, alice: Person, websit
     assert answer.status_code == 202
     running.run(UUID(answer.json()["jobId"]))
     nothing_lost()
+
+
+def test_a_payload_that_a_job_takes_in_is_fetched_before(
+    store: RemoteStore, alice: Person, website: Project
+) -> None:
+    edits = [edit(f"{number}.py", diff=os.urandom(500).hex()) for number in range(1_500)]
+    answer = send(alice.api, ledger(edits=edits))
+    assert answer.status_code == 202
+    store.asked.clear()
+    running.run(UUID(answer.json()["jobId"]))
+    assert store.asked == ["read"]
+    assert Upload.across_organizations.get().state == UploadState.COMPLETED
 
 
 def test_a_push_to_a_workspace(store: RemoteStore, alice: Person, website: Project) -> None:

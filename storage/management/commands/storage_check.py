@@ -34,8 +34,17 @@ class Command(BaseCommand):
             "an organization was deleted, wrong where another hub shares the store",
         )
 
+        parser.add_argument(
+            "--accept-store",
+            action="store_true",
+            help="take the store for the hub's, though it has not its mark: after objects were "
+            "moved without it, or are lost for good; wrong where a disk is not mounted",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         try:
+            if options["accept_store"]:
+                object_store().presence.accept()
             missing = self._rows()
             self._objects(remove_unknown=options["remove_unknown"])
         except OdavlError as error:

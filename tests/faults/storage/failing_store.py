@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from storage.objects.interface import MARKS
+
 SLOW_DOWN = (
     b'<?xml version="1.0"?><Error><Code>SlowDown</Code>'
     b"<Message>Please reduce your request rate.</Message></Error>"
@@ -23,7 +25,8 @@ class FailingStore:
     """``faults`` are used up by the next PUTs of objects, in their order.
 
     ``slow-down`` and ``error`` answer 503 and 500 and do nothing; ``answer-lost`` writes the object
-    and then answers 500; ``hold`` does nothing, either, before ``may_go_on``.
+    and then answers 500; ``hold`` does nothing, either, before ``may_go_on``. While it
+    ``is_silent``, no request of any kind is answered before that.
     """
 
     def __init__(self, target: str) -> None:
@@ -31,6 +34,7 @@ class FailingStore:
         self.puts: list[str] = []
         self.always = ""
         self.may_go_on = threading.Event()
+        self.is_silent = False
         store = self
 
         class Handler(_Relay):
@@ -61,10 +65,11 @@ class _Relay(BaseHTTPRequestHandler):
 
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.owner.next_fault(self.path) if self.command == "PUT" else ""
-        if fault == "hold":
+        is_object = self.command == "PUT" and MARKS not in self.path
+        fault = self.owner.next_fault(self.path) if is_object else ""
+        if fault == "hold" or self.owner.is_silent:
             self.owner.may_go_on.wait(240)
-            fault = ""
+            fault = "" if fault == "hold" else fault
         if fault not in ("slow-down", "error"):
             status, headers, answer = self._forwarded(body)
         if fault == "slow-down":
