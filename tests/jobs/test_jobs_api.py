@@ -6,7 +6,8 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -170,28 +171,36 @@ def test_finished_jobs_are_cleared_by_age(alice: Person) -> None:
 
 
 class Stream:
-    """A stream of events, read piece by piece on a loop of its own."""
+    """A stream of events, read piece by piece on a loop of its own.
+
+    In a thread of its own, too: a browser's loop may be running in this one.
+    """
 
     def __init__(self, answer: Any) -> None:
         assert answer.status_code == 200
         assert answer["Content-Type"] == "text/event-stream"
         self._pieces = answer.streaming_content
         self._loop = asyncio.new_event_loop()
+        self._thread = ThreadPoolExecutor(1)
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> bytes:
         try:
-            return self._loop.run_until_complete(anext(self._pieces))
+            return self._run(anext(self._pieces))
         except StopAsyncIteration:
             self.close()
             raise StopIteration from None
 
     def close(self) -> None:
         if not self._loop.is_closed():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._run(self._loop.shutdown_asyncgens())
             self._loop.close()
+            self._thread.shutdown()
+
+    def _run(self, work: Awaitable[Any]) -> Any:
+        return self._thread.submit(self._loop.run_until_complete, work).result()
 
 
 @pytest.fixture(autouse=True)

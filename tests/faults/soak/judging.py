@@ -35,7 +35,7 @@ FROM uploads_upload AS upload JOIN storage_storedobject AS stored ON stored.id =
 """
 _RUNS = """
 SELECT project.name || '/' || stream.branch, stream.last_sequence, run.sequence, run.state,
-       run.upload_id::text, run.new_count, run.fixed_count, run.reopened_count,
+       run.upload_id::text, run.analysed_at, run.new_count, run.fixed_count, run.reopened_count,
        run.unchanged_count, run.total, run.open_total
 FROM insight_run AS run JOIN insight_stream AS stream ON stream.id = run.stream_id
 JOIN accounts_project AS project ON project.id = stream.project_id
@@ -207,23 +207,28 @@ class Judge:
         """The issues that are open at the end."""
         known: set[str] = set()
         there: set[str] = set()
+        latest = None
         for row, payload in runs:
             tags = payload.tags()
-            counts = Counts(
-                new=len(tags - known),
-                fixed=len(there - tags),
-                reopened=len(tags & known - there),
-                unchanged=len(tags & there),
-                total=len(tags),
-                open_total=len(tags),
-            )
-            if payload.stream != stream or row[2] != "completed" or Counts(*row[4:]) != counts:
+            if latest is not None and row[4] < latest:
+                # A later look at everything was in before: this one has nothing to say any more.
+                counts = Counts(0, 0, 0, 0, 0, open_total=len(there))
+            else:
+                counts = Counts(
+                    new=len(tags - known),
+                    fixed=len(there - tags),
+                    reopened=len(tags & known - there),
+                    unchanged=len(tags & there),
+                    total=len(tags),
+                    open_total=len(tags),
+                )
+                known |= tags
+                there, latest = tags, row[4]
+            if payload.stream != stream or row[2] != "completed" or Counts(*row[5:]) != counts:
                 self.deviations.append(
                     f"{stream} run {row[1]} of payload {payload.number} for {payload.stream}: "
-                    f"{row[2]} {Counts(*row[4:])}, and must be {counts}"
+                    f"{row[2]} {Counts(*row[5:])}, and must be {counts}"
                 )
-            known |= tags
-            there = tags
         return there
 
     def _nothing_left_behind(self) -> None:
