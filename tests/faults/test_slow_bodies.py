@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import select
 import socket
@@ -60,12 +61,18 @@ class Line:
             self.send(bytes([byte]))
 
     def answer(self) -> bytes:
-        """All that comes until the hub closes the connection."""
+        """What the hub says before it closes the connection."""
         received = b""
         with suppress(ConnectionResetError):
-            while piece := self.socket.recv(65536):
+            while not _is_whole(received) and (piece := self.socket.recv(65536)):
                 received += piece
         return received
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?mi)^content-length: (\d+)", head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
 
 
 def is_timed_out(answer: bytes) -> None:
