@@ -111,8 +111,10 @@ MACHINES = [
 
 
 def can(before: list[str]) -> bool:
+    """Whether we may pretend to be it, and are still there then: we may lie below its ``/tmp``."""
     try:
-        return subprocess.run([*before, "true"], capture_output=True, check=False).returncode == 0
+        needed = [sys.executable, "-c", f"import os; os.stat({str(REPOSITORY)!r})"]
+        return subprocess.run([*before, *needed], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
