@@ -22,7 +22,7 @@ from tests.client.fixtures import Result, command_environment
 
 DETECTORS = ("ruff", "bandit", "basedpyright", "mypy", "detect-secrets", "vulture", "eslint")
 _BESIDE_US = Path(sys.executable).parent
-_PACKAGE = Path(__file__).parents[2] / "cli" / "odavl"
+_PACKAGE = Path(__file__).parents[3] / "cli" / "odavl"
 _NODE_PACKAGES = ("@eslint/js", "globals", "typescript-eslint")
 
 NOTE = """\
