@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Looked for only where .venv has to be made.
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
-CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts cli/odavl scripts manage.py
+CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts frame cli/odavl scripts manage.py
 # What `manage.py check` and its like need; nothing connects to a database there.
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true \

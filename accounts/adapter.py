@@ -40,7 +40,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return reverse("dashboard:overview", args=[organization.slug])
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address that odavl_hub.proxies settled; "-" for who comes through a Unix socket."""
+        """The address that frame.proxies settled; "-" for who comes through a Unix socket."""
         return str(request.META.get("REMOTE_ADDR") or "-")
 
     def is_safe_url(self, url: str | None) -> bool:

@@ -11,15 +11,14 @@ from rest_framework.views import APIView
 
 from accounts import queries, services
 from accounts import rendering as show
-from accounts.bodies import read_body
-from accounts.documentation import IDEMPOTENCY_KEY, IF_MATCH, PAGE, Parameter, documented
 from accounts.idempotency import respond_once
 from accounts.models import Project
-from accounts.moments import moment_of
-from accounts.paging import bad_parameter, paginate
-from accounts.permissions import ANY_KEY
 from accounts.principal import Principal, principal_of
 from accounts.sealing import CredentialSeal
+from frame.bodies import read_body
+from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, IF_MATCH, PAGE, Parameter, documented
+from frame.moments import moment_of
+from frame.paging import bad_parameter, paginate
 from odavl.wire import account as wire
 
 _NEW_PROJECT = msgspec.json.Decoder(wire.NewProject)

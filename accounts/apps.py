@@ -1,5 +1,4 @@
 from django.apps import AppConfig
-from django.db.backends.signals import connection_created
 
 
 class AccountsConfig(AppConfig):
@@ -8,7 +7,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import exported  # noqa: PLC0415 - models are ready only now
-        from accounts.connections import set_timeouts  # noqa: PLC0415
 
-        connection_created.connect(set_timeouts)
         exported.register_all()

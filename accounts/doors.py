@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.counting import Claim, Limit, take
+from frame.rate_limits import Claim, Limit, take
 from odavl.wire.errors import RateLimited
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400

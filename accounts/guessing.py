@@ -22,12 +22,12 @@ from django.db import transaction
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
-from accounts.counting import Claim, Limit, forget, give_back, take
 from accounts.devices import device_of, is_place_of
 from accounts.doors import address_counted
 from accounts.letters import tell_of_guessing
 from accounts.models import User
 from accounts.services.audit import record
+from frame.rate_limits import Claim, Limit, forget, give_back, take
 from odavl.wire.errors import RateLimited
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ The key says which organization it belongs to, so this one look-up cannot be sco
 from __future__ import annotations
 
 from accounts.models import ApiKey, Organization, Project
-from accounts.statements import Statement
+from frame.database.prepared import Statement
 
 _KEY = Statement(
     "SELECT {columns} FROM accounts_apikey"

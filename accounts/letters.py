@@ -19,8 +19,8 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
 
-from accounts.counting import Claim, Limit, take
 from accounts.models import User
+from frame.rate_limits import Claim, Limit, take
 
 _log = logging.getLogger(__name__)
 NOT_SENT = "django.core.mail.backends.dummy.EmailBackend"

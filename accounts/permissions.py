@@ -8,14 +8,12 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.principal import principal_of
+from frame.documentation import ANY_KEY
 from odavl.wire.errors import MissingScope
 
 if TYPE_CHECKING:
     # At run time the framework's views import this module.
     from rest_framework.views import APIView
-
-ANY_KEY = ""
-"""As a required scope: any valid key will do."""
 
 HTTP_METHODS: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

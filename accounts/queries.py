@@ -7,10 +7,10 @@ import uuid
 from django.db.models import QuerySet
 
 from accounts.authentication import named
-from accounts.finding import found
 from accounts.models import ApiKey, AuditEvent, Membership, Organization, Project, User
 from accounts.principal import Principal
-from accounts.statements import Statement
+from frame.database.prepared import Statement
+from frame.finding import found
 from odavl.wire.errors import WrongScope
 
 

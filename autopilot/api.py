@@ -10,15 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.documentation import PAGE, Parameter, documented
 from accounts.models import Project
-from accounts.paging import bad_parameter, one_of, paginate
 from accounts.principal import principal_of
 from accounts.queries import project_named
 from autopilot import queries
 from autopilot import rendering as show
 from autopilot.filters import SORTS, CycleFilter
 from autopilot.models import DocumentType
+from frame.documentation import PAGE, Parameter, documented
+from frame.paging import bad_parameter, one_of, paginate
 from odavl.wire import autopilot as wire
 from storage.responses import stored_json
 

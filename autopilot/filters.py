@@ -8,8 +8,8 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from accounts.paging import moment_of, one_of
 from autopilot.models import Cycle, Phase
+from frame.paging import moment_of, one_of
 from odavl.wire import limits
 
 SORTS: dict[str, tuple[str, ...]] = {

@@ -14,12 +14,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, member_page
 from accounts.queries import project_named, projects_of
 from autopilot import queries
 from autopilot.filters import SORTS, CycleFilter
 from autopilot.models import Cycle, Phase
+from frame.listing import page_of
 from storage.responses import stored_json
 
 PAGE_SIZE = 50

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from accounts.finding import found, no_such
 from accounts.models import Project
 from accounts.principal import Principal
 from autopilot.ledgers import LEDGER, shown_edit
 from autopilot.models import Cycle, DocumentType, Phase, RecipeTrust, SideDocument
+from frame.finding import found, no_such
 from odavl.wire import limits
 from odavl.wire.autopilot import ShownEdit
 from storage import services as storage

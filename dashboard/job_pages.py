@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
-from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, organization_page
 from accounts.principal import Principal
+from frame.listing import page_of
 from insight.receiving import INGEST_JOB
 from jobs import actions, queries
 from jobs.models import UNFINISHED, Job, State

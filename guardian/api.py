@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.documentation import PAGE, Parameter, documented
-from accounts.paging import paginate
 from accounts.principal import principal_of
 from accounts.queries import project_named
+from frame.documentation import PAGE, Parameter, documented
+from frame.paging import paginate
 from guardian import queries
 from guardian import rendering as show
 from guardian.filters import OUTCOMES, SORTS, PageTestFilter

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from accounts.paging import moment_of, one_of
+from frame.paging import moment_of, one_of
 from guardian.models import Environment, PageTest
 from odavl.wire import limits
 

@@ -10,9 +10,9 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, member_page
 from accounts.queries import project_named, projects_of
+from frame.listing import page_of
 from guardian import queries
 from guardian.filters import OUTCOMES, SORTS, PageTestFilter
 from guardian.models import Environment, PageTest

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.db.models import Avg, Count, QuerySet, Sum
 
-from accounts.finding import found, no_such
 from accounts.models import Project
 from accounts.principal import Principal
+from frame.finding import found, no_such
 from guardian.models import PageTest, Report, Screenshot
 from guardian.results import RESULTS, shown_check
 from odavl.wire import limits

@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.documentation import PAGE, Parameter, documented
 from accounts.models import Project
-from accounts.paging import bad_parameter, encode_cursor, paginate
 from accounts.principal import Principal, principal_of
 from accounts.queries import project_of
+from frame.documentation import PAGE, Parameter, documented
+from frame.paging import bad_parameter, encode_cursor, paginate
 from insight import queries
 from insight import rendering as show
 from insight.filters import SORTS, STATES, IssueFilter

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from accounts.constraints import violates
+from frame.database.constraints import violates
 from insight.documents import opened_document, source_of
 from insight.giving_up import CANCELLED
 from insight.models import ISSUE_IDENTITY, Issue, Run, RunState

@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
-from accounts import listing
 from accounts.models import Project
 from accounts.page_access import OrganizationRequest, member_page
+from frame import listing
 from insight import browsing, queries
 from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage, TriageEvent

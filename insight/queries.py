@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 
-from accounts.finding import found
 from accounts.models import Organization, Project
 from accounts.principal import Principal
+from frame.finding import found
 from insight.filters import IssueFilter
 from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream
 from odavl.wire.errors import NotFound

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.connections import waiting_briefly
 from accounts.principal import Principal
 from accounts.services import record
+from frame.database.timeouts import waiting_briefly
 from insight.models import Issue, Triage, TriageEvent
 from odavl.wire.errors import FieldError, InProgress, InvalidPayload
 

@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Project
-from accounts.statements import Statement
+from frame.database.prepared import Statement
 from insight.models import Run, Stream
 from insight.watching import Watch
 from odavl.wire.encoding import visible

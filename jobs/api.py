@@ -13,14 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import read_body
-from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
-from accounts.finding import no_such
 from accounts.idempotency import respond_once
-from accounts.paging import bad_parameter, paginate, whole_number
-from accounts.permissions import ANY_KEY
 from accounts.principal import principal_of
 from accounts.queries import project_of
+from frame.bodies import read_body
+from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, PAGE, Parameter, documented
+from frame.finding import no_such
+from frame.paging import bad_parameter, paginate, whole_number
 from jobs import actions, queries, streaming
 from jobs import rendering as show
 from odavl.wire import jobs as wire

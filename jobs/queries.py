@@ -10,9 +10,9 @@ from datetime import datetime
 
 from django.db.models import Count, Min, QuerySet
 
-from accounts.finding import found
 from accounts.models import Organization, Project
 from accounts.principal import Principal
+from frame.finding import found
 from jobs.models import Awaited, Job, State
 from jobs.registry import job_types
 

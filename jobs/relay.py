@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import DurationField, F, Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from jobs import endings, messages, services
 from jobs.claims import LEASE, expired, lease_end
 from jobs.models import Job, PeriodicRun, Queue, State

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 
 logger = logging.getLogger(__name__)
 

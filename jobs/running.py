@@ -18,11 +18,12 @@ from django.db.models import DurationField, Q, Value
 from django.db.models.functions import Now
 from psycopg2 import Error
 
+from frame.database.retry import outlast
 from jobs import endings, services
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim, claim_next
 from jobs.deadlines import Deadline
 from jobs.models import Awaited, Job, State
-from jobs.outages import awaited_by, outlast
+from jobs.outages import awaited_by
 from jobs.registry import UNKNOWN_FOR, job_type_named, job_types
 from odavl.wire.errors import (
     InternalError,

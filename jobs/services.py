@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
 
-from accounts.constraints import violates
 from accounts.models import Organization, Project
+from frame.database.constraints import violates
 from jobs import endings, messages
 from jobs.claims import NOT_WAITING
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State

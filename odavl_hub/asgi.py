@@ -1,6 +1,6 @@
 """What granian serves: ``granian --interface asginl odavl_hub.asgi:application``."""
 
-from accounts.connections import ProcessKind, serve_as
+from frame.database.timeouts import ProcessKind, serve_as
 from odavl_hub import env
 from odavl_hub.reception.body import Patience
 from odavl_hub.reception.capacity import capacity

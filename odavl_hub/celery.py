@@ -36,6 +36,6 @@ app.autodiscover_tasks()
 @celeryd_init.connect
 def _serve_as_worker(**_: Any) -> None:
     """In the process that the workers are forked from, however it was started."""
-    from accounts.connections import ProcessKind, serve_as  # noqa: PLC0415 - needs the settings
+    from frame.database.timeouts import ProcessKind, serve_as  # noqa: PLC0415 - needs the settings
 
     serve_as(ProcessKind.WORKER)

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.letters import are_sent
 from accounts.permissions import HasScope, undeclared_methods
-from odavl_hub.proxies import UNIX_SOCKET, misread
+from frame.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS
 
 

@@ -13,8 +13,8 @@ from django.utils.http import urlencode
 from django.utils.translation import ngettext
 
 from accounts.doors import enter, leads_here
+from frame.errors import is_api
 from odavl.wire.errors import RateLimited
-from odavl_hub.api_errors import is_api
 
 _MINUTE = 60
 _HOUR = 3_600

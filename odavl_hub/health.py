@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.counting import redis_py_url
+from frame.rate_limits import redis_py_url
 from jobs import queries
 from jobs.models import Awaited
 from odavl import __version__

@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.documentation import documented
+from frame import reference
+from frame.documentation import documented
+from frame.openapi import schema_as_json, schema_as_yaml, the_schema
 from odavl.wire.health import Health, Liveness, Readiness
-from odavl_hub import health, reference
-from odavl_hub.openapi import schema_as_json, schema_as_yaml, the_schema
+from odavl_hub import health
 
 _UNCACHED = {"Cache-Control": "no-store"}
 

@@ -38,7 +38,7 @@ CSRF_TRUSTED_ORIGINS = [
     *(["https://" + urlsplit(PUBLIC_URL).netloc] if _HTTPS else []),
 ]
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
-"""Networks of reverse proxies, which may say for whom they ask; read by odavl_hub.proxies."""
+"""Networks of reverse proxies, which may say for whom they ask; read by frame.proxies."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 31_536_000 if _HTTPS else 0)
 SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", default=False)
@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "storage.apps.StorageConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",
+    "frame.apps.FrameConfig",
     "odavl_hub.apps.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -93,14 +94,14 @@ if find_spec("django_linear_migrations"):
     # For those who write migrations: two branches that both add one collide in a merge, not later.
     INSTALLED_APPS.append("django_linear_migrations")
 MIDDLEWARE = [
-    "odavl_hub.proxies.ClientAddressMiddleware",
-    "odavl_hub.request_ids.RequestIdMiddleware",
-    "odavl_hub.api_frame.ApiFrameMiddleware",
+    "frame.proxies.ClientAddressMiddleware",
+    "frame.request_ids.RequestIdMiddleware",
+    "frame.middleware.ApiFrameMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "odavl_hub.api_frame.PageLanguageMiddleware",
+    "frame.middleware.PageLanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -159,7 +160,7 @@ for _name, _value in {
     DATABASES["default"]["OPTIONS"].setdefault(_name, _value)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
-# What libraries cache; sign-in limits are counted in Redis (accounts.counting).
+# What libraries cache; sign-in limits are counted in Redis (frame.rate_limits).
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -300,14 +301,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 128 * 1024 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasScope"],
-    "DEFAULT_RENDERER_CLASSES": ["odavl_hub.rendering.WireRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["odavl_hub.rendering.WireParser"],
-    "DEFAULT_SCHEMA_CLASS": "odavl_hub.openapi.WireSchema",
-    "EXCEPTION_HANDLER": "odavl_hub.api_errors.handle",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "odavl_hub.rendering.JsonNegotiation",
+    "DEFAULT_RENDERER_CLASSES": ["frame.rendering.WireRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["frame.rendering.WireParser"],
+    "DEFAULT_SCHEMA_CLASS": "frame.openapi.WireSchema",
+    "EXCEPTION_HANDLER": "frame.errors.handle",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "frame.rendering.JsonNegotiation",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
-    # Whom a throttle counts: REMOTE_ADDR, which odavl_hub.proxies has settled.
+    # Whom a throttle counts: REMOTE_ADDR, which frame.proxies has settled.
     "NUM_PROXIES": 0,
 }
 SPECTACULAR_SETTINGS = {
@@ -336,7 +337,7 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "odavl_hub.request_ids.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "frame.request_ids.RequestIdFilter"}},
     "formatters": {
         "line": {
             "()": "odavl_hub.log_lines.RedactingFormatter",

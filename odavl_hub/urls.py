@@ -35,7 +35,7 @@ urlpatterns += i18n_patterns(
     path("<slug:organization_slug>/export/", include("teams.urls")),
 )
 
-handler400 = "odavl_hub.api_errors.bad_request"
-handler403 = "odavl_hub.api_errors.permission_denied"
-handler404 = "odavl_hub.api_errors.not_found"
-handler500 = "odavl_hub.api_errors.server_error"
+handler400 = "frame.errors.bad_request"
+handler403 = "frame.errors.permission_denied"
+handler404 = "frame.errors.not_found"
+handler500 = "frame.errors.server_error"

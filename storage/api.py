@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import read_body
-from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
 from accounts.idempotency import respond_once
-from accounts.moments import moment_of
-from accounts.paging import bad_parameter, paginate, whole_number
 from accounts.principal import Principal, principal_of
 from accounts.services import find_or_create_project
+from frame.bodies import read_body
+from frame.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
+from frame.moments import moment_of
+from frame.paging import bad_parameter, paginate, whole_number
 from odavl.wire import limits
 from odavl.wire import storage as wire
 from odavl.wire.envelope import PRODUCTS

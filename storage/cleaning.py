@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage.claims import forget_ended
 from storage.configuration import local_store, object_store

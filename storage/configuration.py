@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from django.conf import settings
 
-from accounts.connections import ProcessKind, process_kind
+from frame.database.timeouts import ProcessKind, process_kind
 from odavl.wire.errors import ServiceUnavailable
 from storage.objects.local import LocalOptions, LocalStore
 from storage.signed_path import SIGNED_PATH

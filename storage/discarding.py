@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, QuerySet
 
 from accounts.models import Organization
-from accounts.statements import Statement
+from frame.database.prepared import Statement
 from storage.claims import removing
 from storage.models import ObjectPart, StoredObject
 

@@ -25,10 +25,10 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts.clock import database_now
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services.audit import record
+from frame.database.clock import database_now
 from odavl.wire import limits
 from odavl.wire.errors import (
     BytesMissing,

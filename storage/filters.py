@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from accounts.paging import one_of
+from frame.paging import one_of
 from odavl.wire.envelope import PRODUCTS
 from storage.models import Access, FileState, StoredFile
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from accounts.clock import database_now
 from accounts.models import ApiKey, Organization, Project, User
+from frame.database.clock import database_now
 from storage.claims import placing
 from storage.configuration import object_store
 from storage.discarding import key_name

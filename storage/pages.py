@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.listing import page_of
 from accounts.page_access import OrganizationRequest, member_page
 from accounts.principal import Principal
+from frame.listing import page_of
 from odavl.wire import limits
 from odavl.wire.envelope import PRODUCTS
 from storage import files as services

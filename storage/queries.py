@@ -11,9 +11,9 @@ from django.db.models import Count, Max, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts import exporting
-from accounts.finding import found, no_such
 from accounts.models import Organization, Project
 from accounts.principal import Principal
+from frame.finding import found, no_such
 from storage.access import readable
 from storage.models import Access, FileState, StoredFile, StoredObject
 

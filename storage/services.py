@@ -213,7 +213,7 @@ def _is_first(record: StoredObject) -> bool:
     return row is not None
 
 
-# As :mod:`accounts.statements`: built from the model it takes ten times as long.
+# As :mod:`frame.database.prepared`: built from the model it takes ten times as long.
 _INSERT = """
 INSERT INTO storage_storedobject
     (id, organization_id, sha256, size, stored_size, inline, joinable, created_at)

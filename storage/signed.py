@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import announced_length
-from accounts.documentation import Parameter, documented
+from frame.bodies import announced_length
+from frame.documentation import Parameter, documented
 from odavl.wire.errors import (
     DigestMismatch,
     FieldError,

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage.claims import removing, removing_at_once
 from storage.configuration import object_store

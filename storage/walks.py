@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from storage.models import Walk
 
 REST = timedelta(days=1)

@@ -10,12 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import read_body
-from accounts.documentation import IDEMPOTENCY_KEY, PAGE, documented
 from accounts.idempotency import respond_once
-from accounts.paging import paginate
 from accounts.principal import principal_of
 from accounts.queries import project_of
+from frame.bodies import read_body
+from frame.documentation import IDEMPOTENCY_KEY, PAGE, documented
+from frame.paging import paginate
 from odavl.wire import exports as wire
 from teams import exports
 from teams.rendering import export_summary

@@ -16,11 +16,11 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import translation
 
-from accounts.clock import database_now
-from accounts.finding import found
 from accounts.models import ApiKey, Project, User
 from accounts.principal import Principal
 from accounts.services import record
+from frame.database.clock import database_now
+from frame.finding import found
 from jobs.claims import Claim
 from jobs.models import Job, Queue
 from jobs.services import enqueue

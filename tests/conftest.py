@@ -112,4 +112,4 @@ def _no_credentials_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _counts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test guessed wrongly must not make another wait."""
-    monkeypatch.setattr("accounts.counting.PREFIX", f"test:{uuid.uuid4()}")
+    monkeypatch.setattr("frame.rate_limits.PREFIX", f"test:{uuid.uuid4()}")

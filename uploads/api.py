@@ -9,11 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import RAW_MEDIA_TYPE
-from accounts.documentation import IDEMPOTENCY_KEY, documented
 from accounts.idempotency import REPLAYED_HEADER, key_of
-from accounts.permissions import ANY_KEY
 from accounts.principal import Principal, principal_of
+from frame.bodies import RAW_MEDIA_TYPE
+from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, documented
 from odavl.wire.envelope import (
     PRODUCTS,
     Envelope,

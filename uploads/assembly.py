@@ -18,9 +18,9 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
-from accounts.clock import database_now
 from accounts.idempotency import Answer
 from accounts.principal import Principal
+from frame.database.clock import database_now
 from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue

@@ -11,9 +11,9 @@ from django.db import connection
 from django.db.models import QuerySet, Sum
 from django.utils.dateparse import parse_datetime
 
-from accounts.clock import database_now
-from accounts.finding import found, no_such
 from accounts.principal import Principal
+from frame.database.clock import database_now
+from frame.finding import found, no_such
 from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
 from odavl.wire.errors import Conflict, InvalidPayload, NotFound, TransferExpired

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from rest_framework.request import Request
 
-from accounts.bodies import RAW_MEDIA_TYPE, body_pieces, is_compressed, read_body
+from frame.bodies import RAW_MEDIA_TYPE, body_pieces, is_compressed, read_body
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64, decode_json
 from odavl.wire.envelope import Envelope, UploadMetadata

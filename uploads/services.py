@@ -13,8 +13,8 @@ from django.db import transaction
 from accounts.idempotency import Answer
 from accounts.models import Organization, Project
 from accounts.principal import Principal
-from accounts.request_context import current_request
 from accounts.services import find_or_create_project
+from frame.request_context import current_request
 from odavl.wire.envelope import (
     UPLOAD_TYPES,
     UploadAccepted,

@@ -11,12 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
-from accounts.documentation import IDEMPOTENCY_KEY, documented
-from accounts.finding import no_such
 from accounts.idempotency import REPLAYED_HEADER, key_of
-from accounts.permissions import ANY_KEY
 from accounts.principal import Principal
+from frame.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
+from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, documented
+from frame.finding import no_such
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import UploadAccepted, UploadStored

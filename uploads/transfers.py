@@ -16,9 +16,9 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from accounts.clock import database_now
 from accounts.models import Organization, Project
 from accounts.principal import Principal
+from frame.database.clock import database_now
 from odavl.wire import limits
 from odavl.wire.encoding import sha256_hex
 from odavl.wire.errors import (

@@ -10,14 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
-from accounts.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
-from accounts.finding import no_such
 from accounts.idempotency import respond_once
-from accounts.paging import paginate
 from accounts.principal import principal_of
 from accounts.queries import project_of
 from accounts.rendering import iso
+from frame.bodies import RAW_MEDIA_TYPE, chunk_body, read_body
+from frame.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
+from frame.finding import no_such
+from frame.paging import paginate
 from odavl.wire import limits
 from odavl.wire import workspace as wire
 from odavl.wire.transfer import ChunkStored

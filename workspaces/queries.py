@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from django.db.models import QuerySet
 
-from accounts.finding import found
 from accounts.models import Project
+from frame.finding import found
 from odavl.wire.encoding import gunzip
 from odavl.wire.workspace import WorkspaceFile
 from storage import services as storage

@@ -16,10 +16,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.clock import database_now
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.services.audit import record
+from frame.database.clock import database_now
 from odavl.wire import limits
 from odavl.wire.errors import (
     ChunksMissing,

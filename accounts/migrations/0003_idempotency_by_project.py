@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from accounts.live_tables import short_locks
+from frame.database.live_tables import short_locks
 
 
 class Migration(migrations.Migration):

@@ -8,7 +8,7 @@ from typing import Any
 
 from accounts.models import AuditEvent, Organization, User
 from accounts.principal import Principal
-from accounts.request_context import current_request
+from frame.request_context import current_request
 
 
 def record(

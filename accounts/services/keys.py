@@ -9,10 +9,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.authentication import digest_of_key
-from accounts.clock import database_now
 from accounts.models import ApiKey, Project
 from accounts.principal import Principal
 from accounts.services.audit import record
+from frame.database.clock import database_now
 from odavl.wire import scopes as known
 from odavl.wire.api_keys import new_api_key
 from odavl.wire.errors import FieldError, InvalidPayload, MissingScope, WrongScope

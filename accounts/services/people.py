@@ -10,10 +10,10 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from accounts.constraints import violates
 from accounts.models import Membership, Organization, Role, User
 from accounts.roles import is_at_least
 from accounts.services.audit import record
+from frame.database.constraints import violates
 from odavl.wire import limits
 from odavl.wire.errors import Conflict, Duplicate, FieldError, InvalidPayload, PermissionRefused
 

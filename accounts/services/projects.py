@@ -10,12 +10,12 @@ from django.utils.text import slugify
 from msgspec import UNSET
 
 from accounts.authentication import names
-from accounts.constraints import violates
-from accounts.finding import no_such
 from accounts.models import Project
 from accounts.principal import Principal
 from accounts.queries import project_by_slug, project_of, projects_of
 from accounts.services.audit import record
+from frame.database.constraints import violates
+from frame.finding import no_such
 from odavl.wire import limits
 from odavl.wire.account import ProjectChange
 from odavl.wire.encoding import visible

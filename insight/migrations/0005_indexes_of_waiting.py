@@ -3,7 +3,7 @@
 from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 
-from accounts.live_tables import AddLiveIndex
+from frame.database.live_tables import AddLiveIndex
 
 
 class Migration(migrations.Migration):

@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.db.models.manager
 from django.db import migrations, models
 
-from accounts.live_tables import short_locks
+from frame.database.live_tables import short_locks
 
 
 class Migration(migrations.Migration):

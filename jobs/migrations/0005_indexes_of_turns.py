@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from accounts.live_tables import AddLiveIndex
+from frame.database.live_tables import AddLiveIndex
 
 UNFINISHED = ["waiting", "active", "delayed", "paused"]
 UNIQUE = "job_system_unfinished_unique"

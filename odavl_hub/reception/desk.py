@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from frame.request_ids import request_id_of
 from odavl.wire import limits
 from odavl.wire.errors import (
     MalformedRequest,
@@ -39,7 +40,6 @@ from odavl_hub.reception.environment import (
     client_of,
     environment_of,
 )
-from odavl_hub.request_ids import request_id_of
 
 _RETRY_SECONDS = "1"
 

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.connections import ProcessKind, serving_as
+from frame.database.timeouts import ProcessKind, serving_as
 from odavl_hub.supervisor.errors import StartError
 from odavl_hub.supervisor.output import say
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from accounts import counting
 from accounts.letters import reset_path
 from accounts.models import User
+from frame import rate_limits
 from tests.cast import PASSWORD, Person
 
 EMAIL = "alice@example.com"
@@ -101,7 +101,7 @@ def test_no_door_leads_to_another_site(alice: Person, settings, monkeypatch, doo
     settings.ALLOWED_HOSTS = ["testserver", ".example", "*"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://other.example"]
     for number, target in enumerate(ELSEWHERE):
-        monkeypatch.setattr(counting, "PREFIX", f"{counting.PREFIX}-{number}")
+        monkeypatch.setattr(rate_limits, "PREFIX", f"{rate_limits.PREFIX}-{number}")
         User.objects.get(email=EMAIL).delete()
         alice.user.pk = None
         alice.user.set_password(PASSWORD)

@@ -6,14 +6,15 @@ import pytest
 from allauth.account import urls as account_urls
 from django.test import Client
 
-from accounts import counting, letters
+from accounts import letters
 from accounts.authentication import ApiKeyAuthentication
-from accounts.counting import ProcessCounters
 from accounts.devices import COOKIE
 from accounts.doors import DOORS, HARMLESS, PASSWORDS
 from accounts.guessing import AT_AN_ADDRESS_FOR_AN_ACCOUNT, FOR_AN_ACCOUNT
 from accounts.letters import reset_path
 from accounts.models import AuditEvent, SignInPlace, User
+from frame import rate_limits
+from frame.rate_limits import ProcessCounters
 from odavl.wire.api_keys import new_api_key
 from odavl_hub.checks import api_views
 from tests.cast import PASSWORD, Person
@@ -329,7 +330,7 @@ class Clock:
 def test_waits_grow_and_bound_a_day_of_guessing(alice: Person, monkeypatch):
     clock = Clock()
     counters = ProcessCounters(clock)
-    monkeypatch.setattr(counting, "_counters", lambda url: counters)
+    monkeypatch.setattr(rate_limits, "_counters", lambda url: counters)
     waits, looked_at = [], 0
     while clock.now < 86_400:
         answer = sign_in(password="wrong")

@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.validation import validate_schema
 
-from accounts.documentation import ATTRIBUTE
 from accounts.permissions import HTTP_METHODS
-from odavl_hub import reference
+from frame import reference
+from frame.documentation import ATTRIBUTE
+from frame.openapi import the_schema
 from odavl_hub.checks import api_views
-from odavl_hub.openapi import the_schema
 
 COPY = Path(__file__).resolve().parent.parent.parent / "docs" / "openapi.json"
 HOW = "manage.py spectacular --format openapi-json --file docs/openapi.json"

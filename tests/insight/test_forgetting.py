@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.clock import database_now
 from accounts.models import AuditEvent
+from frame.database.clock import database_now
 from insight import browsing, forgetting, queries, rendering
 from insight.forgetting import forget_lives, forget_runs
 from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream, Triage

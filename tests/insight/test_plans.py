@@ -15,8 +15,8 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from accounts.clock import database_now
 from benchmarks.scale import Size, grow
+from frame.database.clock import database_now
 from insight import queries, tracking
 from insight.forgetting import forget_lives, forget_runs
 from insight.models import Run, Stream

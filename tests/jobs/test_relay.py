@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from jobs import messages, registry, relay, running, services
 from jobs.claims import claim
 from jobs.models import UNFINISHED, Job, PeriodicRun, Queue, State

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from jobs import retention, services
 from jobs.models import UNFINISHED, Job, State
 from odavl.wire.errors import ServiceUnavailable

@@ -7,7 +7,8 @@ from django.core import checks as django_checks
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.permissions import ANY_KEY, undeclared_methods
+from accounts.permissions import undeclared_methods
+from frame.documentation import ANY_KEY
 from odavl_hub import checks
 
 

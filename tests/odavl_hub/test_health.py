@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
-from accounts.counting import redis_py_url
+from frame.rate_limits import redis_py_url
 from jobs import services
 from jobs.models import Job
 from odavl import __version__

@@ -50,7 +50,7 @@ def test_what_lets_somebody_in_is_left_out(line: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["GET /api/v1/storage/files 200", "odavl_hub.api_errors", "assigned=1 design=2", ""]
+    "line", ["GET /api/v1/storage/files 200", "frame.errors", "assigned=1 design=2", ""]
 )
 def test_everything_else_is_left_as_it_is(line: str) -> None:
     assert redacted(line) == line

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from accounts.live_tables import short_locks
+from frame.database.live_tables import short_locks
 
 
 class Migration(migrations.Migration):

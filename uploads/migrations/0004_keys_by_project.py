@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from accounts.live_tables import AddUniqueConcurrently
+from frame.database.live_tables import AddUniqueConcurrently
 
 
 class Migration(migrations.Migration):

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
 
-from accounts.connections import ProcessKind, serve_as
+from frame.database.timeouts import ProcessKind, serve_as
 from jobs import relay
 
 logger = logging.getLogger(__name__)

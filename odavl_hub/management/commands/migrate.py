@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from accounts.connections import ProcessKind, serving_as
+from frame.database.timeouts import ProcessKind, serving_as
 
 
 class Command(migrate.Command):

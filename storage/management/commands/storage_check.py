@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
-from accounts.clock import database_now
+from frame.database.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage import keys, sweeping, verifying
 from storage.configuration import object_store

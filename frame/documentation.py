@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeVar
 from odavl.wire import limits
 
 ATTRIBUTE = "wire_documentation"
+ANY_KEY = ""
+"""As the scope that a view requires: any valid key will do."""
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from accounts.connections import ProcessKind, serve_as, serving_as
-from jobs.outages import is_passing
+from frame.database.retry import is_passing
+from frame.database.timeouts import ProcessKind, serve_as, serving_as
+from frame.errors import error_for, problem_response
 from odavl_hub import env
-from odavl_hub.api_errors import error_for, problem_response
 from tests.cast import Person
 from tests.hub_process import REPOSITORY
 from tests.insight.documents import document, finding, send

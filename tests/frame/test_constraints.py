@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts.constraints import violates
 from accounts.models import Organization, Role
 from accounts.services import (
     add_member,
@@ -17,6 +16,7 @@ from accounts.services import (
     create_user,
     find_or_create_project,
 )
+from frame.database.constraints import violates
 from odavl.wire.errors import Duplicate
 from tests.cast import PASSWORD, Person
 

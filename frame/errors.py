@@ -27,11 +27,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Un
 from django.views import defaults
 from rest_framework import exceptions as rest
 
-from accounts.connections import LOCK_NOT_AVAILABLE
-from jobs.outages import is_passing
+from frame.database.retry import is_passing
+from frame.database.timeouts import LOCK_NOT_AVAILABLE
+from frame.request_ids import current_request_id
 from odavl.wire import errors as tree
 from odavl.wire.problem import CONTENT_TYPE, class_for_status, problem_of
-from odavl_hub.request_ids import current_request_id
 
 _log = logging.getLogger(__name__)
 _DISK_FULL = "53100"

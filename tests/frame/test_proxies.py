@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from accounts.models import AuditEvent
-from odavl_hub import proxies
-from odavl_hub.proxies import TrustedProxies, address_of, client_address, misread, settle
+from frame import proxies
+from frame.proxies import TrustedProxies, address_of, client_address, misread, settle
 from tests.cast import Person
 
 NEAR = "10.1.2.3"

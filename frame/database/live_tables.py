@@ -8,7 +8,7 @@ from django.db.migrations import AddConstraint, RunSQL
 from django.db.migrations.state import ProjectState
 from django.db.models import UniqueConstraint
 
-from accounts.connections import set_timeouts
+from frame.database.timeouts import set_timeouts
 
 _SECONDS = 10
 _IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))"

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
-from accounts.paging import decode_cursor, encode_cursor
+from frame.paging import decode_cursor, encode_cursor
 from odavl.wire.errors import MalformedRequest
 
 RowT = TypeVar("RowT", bound=Model)

@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from accounts.bodies import MAX_DOCUMENT_SIZE
+from frame.bodies import MAX_DOCUMENT_SIZE
 from odavl.wire.encoding import decode_json
 from odavl.wire.errors import PayloadTooLarge
 

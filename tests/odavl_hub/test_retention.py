@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
-from accounts.clock import database_now
 from accounts.idempotency import run_once
 from accounts.models import AuditEvent, IdempotencyRecord
+from frame.database.clock import database_now
 from jobs import retention
 from odavl_hub.upkeep import IDEMPOTENCY_KEPT
 from tests.cast import Person

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from django.utils.translation import gettext_lazy
 
-from accounts.bodies import MAX_DOCUMENT_SIZE
+from frame.bodies import MAX_DOCUMENT_SIZE
+from frame.rendering import WireParser, WireRenderer
 from odavl.wire.account import OrganizationSummary
 from odavl.wire.errors import MalformedJson, PayloadTooLarge, RefusedError
-from odavl_hub.rendering import WireParser, WireRenderer
 
 
 def test_everything_that_answers_hold_has_a_form():

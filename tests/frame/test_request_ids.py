@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from odavl_hub.request_ids import RequestIdFilter, current_request_id
+from frame.request_ids import RequestIdFilter, current_request_id
 from tests.cast import Api
 
 

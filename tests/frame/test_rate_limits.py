@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings as project_settings
 
-from accounts import counting
-from accounts.counting import Claim, Limit, ProcessCounters, RedisCounters, SharedCounters
+from frame import rate_limits
+from frame.rate_limits import Claim, Limit, ProcessCounters, RedisCounters, SharedCounters
 from tests.hub_process import free_port
 
 
@@ -87,7 +87,7 @@ def test_a_window_ends():
 
 
 def test_a_process_counts_in_bounded_memory_and_keeps_what_is_full(monkeypatch):
-    monkeypatch.setattr(counting, "_MOST_COUNTERS", 50)
+    monkeypatch.setattr(rate_limits, "_MOST_COUNTERS", 50)
     counters = ProcessCounters(Clock())
     for _ in range(3):
         counters.take([("full", 3, 60)])
@@ -106,7 +106,7 @@ def test_with_redis_away_this_process_counts(key):
 
 
 def test_redis_is_asked_again_once_it_is_back(key, monkeypatch):
-    monkeypatch.setattr(counting, "_AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(rate_limits, "_AWAY_SECONDS", 0.0)
     counters = SharedCounters(f"redis://127.0.0.1:{free_port()}/0")
     assert counters.take([(key, 1, 60)]) is None
     counters._redis = RedisCounters(project_settings.REDIS_URL)
@@ -116,9 +116,9 @@ def test_redis_is_asked_again_once_it_is_back(key, monkeypatch):
 
 def test_the_claim_that_is_spent_is_named():
     tight, loose = Claim("tight", (Limit(1, 60),)), Claim("loose", (Limit(9, 60), Limit(99, 600)))
-    assert counting.take(loose, tight) is None
-    refused = counting.take(loose, tight)
+    assert rate_limits.take(loose, tight) is None
+    refused = rate_limits.take(loose, tight)
     assert refused is not None
     assert refused.claim == tight
-    counting.forget(tight)
-    assert counting.take(loose, tight) is None
+    rate_limits.forget(tight)
+    assert rate_limits.take(loose, tight) is None

@@ -11,8 +11,8 @@ from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
+from frame.errors import is_api, problem_for_status, problem_response
 from odavl.wire.errors import MalformedRequest, NotFound
-from odavl_hub.api_errors import is_api, problem_for_status, problem_response
 
 
 class ApiFrameMiddleware:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEvent, Organization, Project
 from accounts.queries import project_by_slug
-from accounts.statements import Statement
+from frame.database.prepared import Statement
 from tests.cast import Person
 
 

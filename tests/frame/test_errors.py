@@ -28,8 +28,8 @@ from rest_framework import exceptions as rest
 from rest_framework.views import APIView
 
 from accounts.models import Project
+from frame.errors import error_for
 from odavl.wire import errors as tree
-from odavl_hub.api_errors import error_for
 from tests.cast import Api, Person
 from tests.problems import problem
 
@@ -92,10 +92,10 @@ urlpatterns = [
     path("api/fine", lambda request: HttpResponse("fine")),
     path("page", page_view),
 ]
-handler400 = "odavl_hub.api_errors.bad_request"
-handler403 = "odavl_hub.api_errors.permission_denied"
-handler404 = "odavl_hub.api_errors.not_found"
-handler500 = "odavl_hub.api_errors.server_error"
+handler400 = "frame.errors.bad_request"
+handler403 = "frame.errors.permission_denied"
+handler404 = "frame.errors.not_found"
+handler500 = "frame.errors.server_error"
 
 here = pytest.mark.urls(__name__)
 

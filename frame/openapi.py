@@ -1,7 +1,7 @@
 """OpenAPI 3.1 out of the views and their wire structs; drf-spectacular finds the routes.
 
 What a body looks like is said once, by the msgspec struct that decodes it
-(:func:`accounts.documentation.documented`); this module turns it into a schema.
+(:func:`frame.documentation.documented`); this module turns it into a schema.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from drf_spectacular.plumbing import resolve_django_path_parameter as path_parameter
 
-from accounts.documentation import ATTRIBUTE, Documentation, Parameter
-from accounts.permissions import ANY_KEY
+from frame.documentation import ANY_KEY, ATTRIBUTE, Documentation, Parameter
 from odavl.wire.problem import CONTENT_TYPE, Problem
 
 _REFERENCE = "#/components/schemas/{name}"

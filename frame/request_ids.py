@@ -14,7 +14,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_http_date_safe
 
-from accounts.request_context import (
+from frame.request_context import (
     RequestContext,
     current_request,
     enter_request,
