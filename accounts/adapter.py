@@ -13,12 +13,12 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from accounts import letters
-from accounts.devices import remember_device, remember_place
-from accounts.doors import address_counted, leads_here
-from accounts.guessing import forget_guesses
+from accounts import mail
+from accounts.brute_force import forget_guesses
+from accounts.known_devices import remember_device, remember_place
 from accounts.models import User
 from accounts.queries import first_organization_of
+from accounts.throttles import address_counted, leads_here
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
 
         And where no letters are sent: only a letter may tell that an address has an account.
         """
-        return bool(settings.SIGNUP_OPEN) and letters.are_sent()
+        return bool(settings.SIGNUP_OPEN) and mail.are_sent()
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """The overview of the person's first organization, in the language of the request."""
@@ -47,7 +47,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return leads_here(url)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        if not letters.are_sent():
+        if not mail.are_sent():
             _log.warning(
                 "A letter was asked for, and this hub sends none (EMAIL_HOST). "
                 "`manage.py reset_link ADDRESS` prints a link to a new password."
@@ -56,8 +56,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         letter = self.render_mail(template_prefix, email, context)
         # Made all the same, so that an address without an account takes as long.
         is_for_nobody = template_prefix == "account/email/unknown_account"
-        if letters.is_due(email) and not is_for_nobody:
-            letters.send(letter)
+        if mail.is_due(email) and not is_for_nobody:
+            mail.send(letter)
 
     def send_account_already_exists_mail(self, email: str) -> None:
         # What a new account costs above all, so that the time does not tell what the page does not.
@@ -66,7 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """At the hub's own address, whatever ``Host`` the request named."""
-        return f"{settings.PUBLIC_URL}{letters.path_of_key(key)}"
+        return f"{settings.PUBLIC_URL}{mail.path_of_key(key)}"
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:  # noqa: ARG002 - the library's signature
         path = reverse("account_confirm_email", args=[emailconfirmation.key])

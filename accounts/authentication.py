@@ -14,10 +14,10 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts.doors import wrong_key
 from accounts.key_lookup import key_by_digest
 from accounts.models import ApiKey, Project
 from accounts.principal import Principal, principal_of_key
+from accounts.throttles import wrong_key
 from frame.database.clock import database_now
 from odavl.wire.api_keys import is_well_formed
 from odavl.wire.errors import KeyExpired, KeyRevoked, NotAuthenticated, WrongScope

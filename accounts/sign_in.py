@@ -10,7 +10,7 @@ from allauth.core import context
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
-from accounts.guessing import password_attempt
+from accounts.brute_force import password_attempt
 from accounts.models import User
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedRedis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _START_SECONDS = 300

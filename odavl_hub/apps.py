@@ -10,10 +10,10 @@ class HubConfig(AppConfig):
     name = "odavl_hub"
 
     def ready(self) -> None:
-        # Checks register themselves; both need models.
-        from odavl_hub import checks, upkeep  # noqa: F401, PLC0415 - see above
+        # Both need models; checks register themselves.
+        from odavl_hub import checks, retention  # noqa: F401, PLC0415 - see above
 
-        upkeep.register_all()
+        retention.register_all()
 
 
 class OperatorsConfig(AdminConfig):

@@ -2,10 +2,10 @@
 
 from frame.database.timeouts import ProcessKind, serve_as
 from odavl_hub import env
-from odavl_hub.reception.body import Patience
-from odavl_hub.reception.capacity import capacity
-from odavl_hub.reception.desk import Desk
-from odavl_hub.reception.memory import keep_freed_memory
+from odavl_hub.front_door.allocator import keep_freed_memory
+from odavl_hub.front_door.asgi_bridge import Desk
+from odavl_hub.front_door.capacity import capacity
+from odavl_hub.front_door.request_body import Patience
 from odavl_hub.wsgi import application as wsgi_application
 
 keep_freed_memory()

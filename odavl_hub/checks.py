@@ -14,7 +14,7 @@ from django.http.request import validate_host
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
-from accounts.letters import are_sent
+from accounts.mail import are_sent
 from accounts.permissions import HasScope, undeclared_methods
 from frame.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS

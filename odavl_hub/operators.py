@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from accounts.doors import leads_here
+from accounts.throttles import leads_here
 
 
 class OperatorsSite(AdminSite):

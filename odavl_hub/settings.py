@@ -109,7 +109,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "odavl_hub.doors.DoorsMiddleware",
+    "odavl_hub.throttling.DoorsMiddleware",
 ]
 ROOT_URLCONF = "odavl_hub.urls"
 WSGI_APPLICATION = "odavl_hub.wsgi.application"
@@ -224,7 +224,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_FORMS = {"change_password": "accounts.sign_in.ChangePasswordForm"}
-# Ours (accounts.guessing) hold at every door, do not shut people out, and say how long to wait.
+# Ours (accounts.brute_force) hold at every door, do not shut people out, and say how long to wait.
 ACCOUNT_RATE_LIMITS = False
 SIGNUP_OPEN = env.boolean("ODAVL_SIGNUP_OPEN", default=False)
 # Who makes an account shows that the mailbox is theirs. So the page says the same whether there is

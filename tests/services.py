@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedRedis
 
 _PREFIX = "odavl-tests-"
 _ROOM = 4 << 30

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from accounts import letters
+from accounts import mail
 from accounts.models import Organization, Project, User
 
 register = template.Library()
@@ -39,7 +39,7 @@ def icon(name: str, label: str = "") -> SafeString:
 @register.simple_tag
 def letters_are_sent() -> bool:
     """Whether this hub has a mail server."""
-    return letters.are_sent()
+    return mail.are_sent()
 
 
 @register.simple_tag

@@ -19,7 +19,7 @@ ALLOWED = {
     "insight/receiving.py": "a worker that was handed the run",
     "insight/services.py": "issues that were found within their organization",
     "jobs": "workers and the relay serve every organization",
-    "odavl_hub/first_start.py": "asks whether there is anything at all",
+    "odavl_hub/launcher/first_start.py": "asks whether there is anything at all",
     "storage/cleaning.py": "expired files are dropped whosever they are",
     "storage/queries.py": "public files, and keys out of addresses that the hub signed",
     "storage/discarding.py": "what nothing refers to goes, whosever it is",

@@ -21,7 +21,7 @@ import httpx
 import psutil
 import psycopg2
 
-from odavl_hub.embedded.postgres import DATABASE, ROLE
+from odavl_hub.launcher.embedded.postgres import DATABASE, ROLE
 from tests.hub_process import HubProcess
 
 FILES = 300

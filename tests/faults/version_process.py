@@ -41,7 +41,7 @@ def main(role: str, *address: str) -> None:
     import django  # noqa: PLC0415 - a child of granian imports this file, and needs nothing of it
 
     django.setup()
-    from odavl_hub.supervisor import roles  # noqa: PLC0415 - it reads the settings
+    from odavl_hub.launcher import roles  # noqa: PLC0415 - it reads the settings
 
     roles.preload()
     sys.stdout.write(f"{json.dumps(_sources())}\n")

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedRedis
 from tests.client.fixtures import command, command_environment
 from tests.hub_process import REPOSITORY, free_port
 from tests.services import TestServices

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from accounts.models import Organization
 from jobs import registry, relay, services
 from jobs.models import Job, Priority, State
-from odavl_hub.embedded import EmbeddedRedis
+from odavl_hub.launcher.embedded import EmbeddedRedis
 from tests.jobs.conftest import use_broker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.end_to_end]

@@ -18,7 +18,7 @@ django.setup()
 
 from jobs import registry  # noqa: E402 - after django.setup()
 from jobs.claims import Claim  # noqa: E402 - after django.setup()
-from odavl_hub.supervisor import roles  # noqa: E402 - after django.setup()
+from odavl_hub.launcher import roles  # noqa: E402 - after django.setup()
 
 FOLDER = Path(sys.argv[1])
 QUEUES = sys.argv[2] if len(sys.argv) > 2 else "interactive,default,bulk"

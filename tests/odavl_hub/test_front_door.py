@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from odavl_hub.reception.environment import announced_length, environment_of
+from odavl_hub.front_door.wsgi_environ import announced_length, environment_of
 
 
 def scope(*headers: tuple[bytes, bytes]) -> dict[str, Any]:

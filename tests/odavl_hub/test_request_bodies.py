@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from odavl_hub.reception.body import BodyCutShort, BodyTooSlow, Patience, RequestBody
+from odavl_hub.front_door.request_body import BodyCutShort, BodyTooSlow, Patience, RequestBody
 
 Message = dict[str, Any]
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from accounts.idempotency import run_once
 from accounts.models import AuditEvent, IdempotencyRecord
 from frame.database.clock import database_now
 from jobs import retention
-from odavl_hub.upkeep import IDEMPOTENCY_KEPT
+from odavl_hub.retention import IDEMPOTENCY_KEPT
 from tests.cast import Person
 
 

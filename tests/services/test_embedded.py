@@ -13,8 +13,8 @@ import psutil
 import psycopg2
 import pytest
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedServiceError, launcher
-from odavl_hub.embedded.sockets import (
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedServiceError, service_process
+from odavl_hub.launcher.embedded.sockets import (
     LONGEST_SOCKET_PATH,
     client_address,
     forget_client_address,
@@ -202,4 +202,4 @@ def test_a_socket_folder_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(EmbeddedServiceError, match="belongs to somebody else"):
-        make_private_folder(tmp_path / "run", launcher.own_account())
+        make_private_folder(tmp_path / "run", service_process.own_account())

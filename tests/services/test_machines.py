@@ -19,7 +19,7 @@ import os, socket, sys
 from pathlib import Path
 import psycopg2
 from kombu import Connection
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedRedis
 
 data = Path(os.fsdecode(os.fsencode(sys.argv[1])))
 for service in (EmbeddedPostgres(data, durable=False), EmbeddedRedis(data)):

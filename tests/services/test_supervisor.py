@@ -11,7 +11,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from odavl_hub.supervisor.tree import FIRST_PAUSE, LONGEST_PAUSE, pause_after
+from odavl_hub.launcher.tree import FIRST_PAUSE, LONGEST_PAUSE, pause_after
 from tests.hub_process import HubProcess, free_port, refused
 
 pytestmark = [pytest.mark.end_to_end]
@@ -59,14 +59,14 @@ def test_one_wish_that_arrives_twice_is_still_an_orderly_stop(start_hub):
     assert "killing it" not in said
 
 
-def test_the_undertaker_killed_along_with_the_supervisor_changes_nothing(start_hub):
+def test_the_orphan_reaper_killed_along_with_the_supervisor_changes_nothing(start_hub):
     hub = start_hub()
     hub.wait_until_serving()
     everyone = hub.tree()
     children = [process for process in everyone if process.ppid() == hub.process.pid]
-    undertaker = min(children, key=psutil.Process.create_time)
+    reaper = min(children, key=psutil.Process.create_time)
 
-    undertaker.kill()
+    reaper.kill()
     hub.send(signal.SIGKILL)
     _, alive = psutil.wait_procs(everyone, timeout=300)
 

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.db.models.functions import Lower
 from django.utils import translation
 
-from accounts.letters import reset_path
+from accounts.mail import reset_path
 from accounts.models import User
 
 

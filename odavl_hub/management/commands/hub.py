@@ -22,5 +22,5 @@ class Command(BaseCommand):
         parser.add_argument("arguments", nargs="*", help="see manage.py hub --help")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        command = [sys.executable, "-m", "odavl_hub.supervisor.command_line", *options["arguments"]]
+        command = [sys.executable, "-m", "odavl_hub.launcher.command_line", *options["arguments"]]
         os.execv(sys.executable, command)  # noqa: S606 - no shell is the point

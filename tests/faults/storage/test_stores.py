@@ -21,7 +21,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from odavl_hub.embedded.postgres import DATABASE, ROLE
+from odavl_hub.launcher.embedded.postgres import DATABASE, ROLE
 from storage.objects.interface import MARKS
 from storage.objects.tickets import Sealer, Ticket
 from tests.client.fixtures import command_environment

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from odavl_hub.embedded.postgres import DATABASE, ROLE
-from odavl_hub.embedded.sockets import client_address
+from odavl_hub.launcher.embedded.postgres import DATABASE, ROLE
+from odavl_hub.launcher.embedded.sockets import client_address
 from tests.client.fixtures import command_environment
 from tests.hub_process import REPOSITORY, HubProcess
 

@@ -1,9 +1,9 @@
 """Starts one program so that it dies with its parent and, if told so, without root's rights.
 
-Run as a script by :mod:`odavl_hub.embedded.launcher` with ``python -I -S``: only the standard
-library, because it stands between every start and the service. PostgreSQL refuses to run as
-root. Rather than making a system user and opening every folder above the data to the world, it
-runs under an account that exists on every machine, with nothing of root's left; its working
+Run as a script by :mod:`odavl_hub.launcher.embedded.service_process` with ``python -I -S``: only
+the standard library, because it stands between every start and the service. PostgreSQL refuses to
+run as root. Rather than making a system user and opening every folder above the data to the world,
+it runs under an account that exists on every machine, with nothing of root's left; its working
 folder, entered before the account is changed, is what it reaches whatever lies above.
 """
 

@@ -86,7 +86,7 @@ def _become_a_child(parent: int, output: int | None) -> None:
     if output is not None:
         os.dup2(output, 1)
         os.dup2(output, 2)
-    # The undertaker's pipe among them: while a child held it, it would never break.
+    # The orphan reaper's pipe among them: while a child held it, it would never break.
     os.closerange(3, _open_files_limit())
     _die_with(parent)
     # Our children's children (granian's and Celery's workers) are forks, too.
@@ -111,7 +111,7 @@ def _follow_the_parent() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill us when ``parent`` is gone (Linux; elsewhere the undertaker does)."""
+    """Have the kernel kill us when ``parent`` is gone (Linux; elsewhere the orphan reaper does)."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -2,7 +2,7 @@
 
 ::
 
-    supervisor ── undertaker     ends everything if the supervisor is killed
+    supervisor ── orphan reaper  ends everything if the supervisor is killed
                ├─ postgres       embedded, unless DATABASE_URL names another
                ├─ redis          embedded, unless REDIS_URL names another
                ├─ web            granian, with its workers

@@ -13,25 +13,25 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from odavl_hub.embedded import EmbeddedPostgres
-from odavl_hub.supervisor.configuration import (
+from odavl_hub.launcher.configuration import (
     Configuration,
     check_port,
     lock_data,
     prepare_data,
     read_secrets,
 )
-from odavl_hub.supervisor.errors import StartError
-from odavl_hub.supervisor.forking import Process, fork
-from odavl_hub.supervisor.output import Outputs, say
-from odavl_hub.supervisor.services import (
+from odavl_hub.launcher.embedded import EmbeddedPostgres
+from odavl_hub.launcher.errors import StartError
+from odavl_hub.launcher.forking import Process, fork
+from odavl_hub.launcher.orphan_reaper import OrphanReaper
+from odavl_hub.launcher.output import Outputs, say
+from odavl_hub.launcher.services import (
     Service,
     address_variable,
     check_external,
     embedded_services,
 )
-from odavl_hub.supervisor.tree import Child, Tree
-from odavl_hub.supervisor.undertaker import Undertaker
+from odavl_hub.launcher.tree import Child, Tree
 
 _SERVING_SECONDS = 300
 _POLL_SECONDS = 0.02
@@ -61,10 +61,10 @@ class Hub:
         lock = lock_data(configuration.data)
         check_port(configuration.host, configuration.port)
         self._catch_signals()
-        undertaker = Undertaker()  # now, while we are small; it keeps the lock as long as we live
+        reaper = OrphanReaper()  # now, while we are small; it keeps the lock as long as we live
         outputs = Outputs(configuration.logs)
         outputs.wake_on(self._wake_reading)
-        tree = Tree(outputs, undertaker)
+        tree = Tree(outputs, reaper)
         try:
             self._start(tree, outputs)
             while not self._stops:
@@ -75,14 +75,14 @@ class Hub:
             self._stop(tree)
             for service in self._services:
                 service.clean_up()
-            undertaker.dismiss()
+            reaper.dismiss()
             os.close(lock)
 
     def _start(self, tree: Tree, outputs: Outputs) -> None:
         self._start_services(tree)
         if self._stops:
             return
-        from odavl_hub.supervisor import database, roles  # noqa: PLC0415 - they read the settings
+        from odavl_hub.launcher import database, roles  # noqa: PLC0415 - they read the settings
 
         database.migrate()
         _see_static_files()
@@ -118,7 +118,7 @@ class Hub:
 
     def _start_our_own(self, tree: Tree) -> Child:
         from odavl_hub import env  # noqa: PLC0415 - it imports Django
-        from odavl_hub.supervisor import roles  # noqa: PLC0415 - it reads the settings
+        from odavl_hub.launcher import roles  # noqa: PLC0415 - it reads the settings
 
         host, port = self._configuration.host, self._configuration.port
         web = tree.add(_forked("web", partial(roles.web, host, port)))
@@ -146,7 +146,7 @@ class Hub:
         tree.tend()
 
     def _greet(self, tree: Tree) -> None:
-        from odavl_hub import first_start  # noqa: PLC0415 - it needs Django
+        from odavl_hub.launcher import first_start  # noqa: PLC0415 - it needs Django
 
         child = _forked("first-start", partial(first_start.run, self._configuration))
         child.once = True

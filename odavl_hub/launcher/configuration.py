@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from odavl_hub.supervisor.errors import StartError
+from odavl_hub.launcher.errors import StartError
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT = 8000

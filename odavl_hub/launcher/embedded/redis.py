@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from odavl_hub.embedded import launcher
-from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.sockets import (
+from odavl_hub.launcher.embedded import service_process
+from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.embedded.sockets import (
     client_address,
     forget_client_address,
     make_private_folder,
@@ -36,7 +36,7 @@ class EmbeddedRedis:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self._account = launcher.own_account()
+        self._account = service_process.own_account()
         self._executable = _executable()
         self._folder = data / self.name
         self._address = self._folder
@@ -48,7 +48,7 @@ class EmbeddedRedis:
 
     def start(self, output: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start the server as a child; its log goes to ``output``. Follow with :meth:`wait`."""
-        return launcher.launch(
+        return service_process.launch(
             [
                 *(str(self._executable), "--port", "0", "--daemonize", "no"),
                 *("--unixsocket", _SOCKET, "--unixsocketperm", "700"),

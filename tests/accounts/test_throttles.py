@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from accounts.letters import reset_path
+from accounts.mail import reset_path
 from accounts.models import User
 from frame import rate_limits
 from tests.cast import PASSWORD, Person

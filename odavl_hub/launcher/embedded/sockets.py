@@ -15,8 +15,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.launcher import Account
+from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.embedded.service_process import Account
 
 LONGEST_SOCKET_PATH = 103  # macOS; Linux allows 107
 _LONGEST_NAME = ".s.PGSQL.5432"

@@ -3,7 +3,7 @@
 A tiny process that holds the reading end of a pipe. The supervisor writes down which process
 groups live; when the pipe breaks, the supervisor is gone, and the groups still written down are
 ended with everything in them, tools that a worker started included. On Linux the kernel's death
-signal does the same for the direct children, and covers for an undertaker killed along with us.
+signal does the same for the direct children, and covers for an orphan reaper killed along with us.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _QUIT_SECONDS = 8
 _POLL_SECONDS = 0.05
 
 
-class Undertaker:
+class OrphanReaper:
     """The supervisor's side. Forks at once; fork it while the process is still small."""
 
     def __init__(self) -> None:

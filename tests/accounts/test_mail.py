@@ -10,7 +10,7 @@ from django.core import checks as django_checks
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts import letters
+from accounts import mail
 from accounts.models import User
 from accounts.services import create_user
 from odavl_hub import checks
@@ -30,7 +30,7 @@ def mail_server(settings):
 
 @pytest.fixture
 def no_letters(settings):
-    settings.EMAIL_BACKEND = letters.NOT_SENT
+    settings.EMAIL_BACKEND = mail.NOT_SENT
 
 
 def _send_to(server: MailServer, settings) -> None:
@@ -40,7 +40,7 @@ def _send_to(server: MailServer, settings) -> None:
 
 
 def _all_sent() -> None:
-    letters._sender.submit(lambda: None).result(60)
+    mail._sender.submit(lambda: None).result(60)
 
 
 def ask(email: str, language: str = "en", **how):
@@ -72,7 +72,7 @@ def test_a_letter_has_a_link_to_a_new_password(alice: Person, mail_server, setti
 
 
 def test_a_link_is_good_once_and_ends_sessions(alice: Person, website):
-    inside, path = alice.page(), letters.reset_path(alice.user)
+    inside, path = alice.page(), mail.reset_path(alice.user)
     assert set_password(path).status_code == 302
     assert inside.get("/en/acme/").status_code == 302
     again = Client().get(path, follow=True)
@@ -81,7 +81,7 @@ def test_a_link_is_good_once_and_ends_sessions(alice: Person, website):
 
 def test_a_link_for_one_person_signs_another_out(alice: Person, bob: Person):
     browser = bob.page()
-    assert set_password(letters.reset_path(alice.user), browser).status_code == 302
+    assert set_password(mail.reset_path(alice.user), browser).status_code == 302
     assert "_auth_user_id" not in browser.session
 
 
@@ -168,15 +168,15 @@ def test_an_operator_gets_no_link_for_who_cannot_sign_in(alice: Person, bob: Per
 @pytest.mark.parametrize(
     ("asked_for", "is_open", "expected"),
     [
-        (letters.NOT_SENT, False, ["odavl_hub.W010"]),
-        (letters.NOT_SENT, True, ["odavl_hub.W010", "odavl_hub.W011"]),
+        (mail.NOT_SENT, False, ["odavl_hub.W010"]),
+        (mail.NOT_SENT, True, ["odavl_hub.W010", "odavl_hub.W011"]),
         ("django.core.mail.backends.console.EmailBackend", False, ["odavl_hub.W009"]),
         ("django.core.mail.backends.smtp.EmailBackend", True, []),
     ],
 )
 def test_a_hub_without_letters_is_told(settings, asked_for, is_open, expected):
     settings.EMAIL_BACKEND_ASKED_FOR, settings.SIGNUP_OPEN = asked_for, is_open
-    settings.EMAIL_BACKEND = asked_for if "smtp" in asked_for else letters.NOT_SENT
+    settings.EMAIL_BACKEND = asked_for if "smtp" in asked_for else mail.NOT_SENT
     found: list[django_checks.CheckMessage] = checks.letters(None)
     assert [message.id for message in found] == expected
     assert all(message.hint for message in found)

@@ -22,7 +22,7 @@ from accounts.services.keys import create_api_key
 from accounts.services.people import create_owner
 from odavl.wire.scopes import PRESETS
 from odavl_hub import env
-from odavl_hub.supervisor.configuration import REPOSITORY, Configuration, write_secret
+from odavl_hub.launcher.configuration import REPOSITORY, Configuration, write_secret
 
 DEFAULT_EMAIL = "owner@localhost"
 ORGANIZATION = "Home"

@@ -23,9 +23,9 @@ from odavl.wire.errors import (
 )
 from odavl.wire.health import Liveness
 from odavl.wire.problem import CONTENT_TYPE, problem_of
-from odavl_hub.reception import lines, looks
-from odavl_hub.reception.answers import CLOSE, Answer, Outbox, Send, SendNow, body_of, head_of, made
-from odavl_hub.reception.body import (
+from odavl_hub.front_door import connections, health_probe
+from odavl_hub.front_door.capacity import Capacity
+from odavl_hub.front_door.request_body import (
     READ_AHEAD,
     BodyCutShort,
     BodyTooSlow,
@@ -33,8 +33,17 @@ from odavl_hub.reception.body import (
     Receive,
     RequestBody,
 )
-from odavl_hub.reception.capacity import Capacity
-from odavl_hub.reception.environment import (
+from odavl_hub.front_door.responses import (
+    CLOSE,
+    Answer,
+    Outbox,
+    Send,
+    SendNow,
+    body_of,
+    head_of,
+    made,
+)
+from odavl_hub.front_door.wsgi_environ import (
     Environment,
     announced_length,
     client_of,
@@ -65,10 +74,10 @@ class Desk:
         self._taken = 0
         self._threads = ThreadPoolExecutor(capacity.threads, thread_name_prefix="request")
         self._outbox = Outbox(places=capacity.places, threads=capacity.fetching, patience=patience)
-        self._looking = ThreadPoolExecutor(looks.THREADS, thread_name_prefix="look")
-        self._answered: Counter[lines.Address] = Counter()
-        if lines.ARE_WATCHED:
-            watch = lines.Watch(
+        self._looking = ThreadPoolExecutor(health_probe.THREADS, thread_name_prefix="look")
+        self._answered: Counter[connections.Address] = Counter()
+        if connections.ARE_WATCHED:
+            watch = connections.Watch(
                 places=capacity.connections,
                 patience=patience,
                 is_answered=self._answered.__contains__,
@@ -77,7 +86,7 @@ class Desk:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         meta = environment_of(scope)
-        if meta["PATH_INFO"] == looks.LIVENESS and meta["REQUEST_METHOD"] in {"GET", "HEAD"}:
+        if meta["PATH_INFO"] == health_probe.LIVENESS and meta["REQUEST_METHOD"] in {"GET", "HEAD"}:
             await _say(send, meta, 200, Liveness())
             return
         with self._answering(client_of(meta)):
@@ -91,7 +100,7 @@ class Desk:
                 await _refuse(send, meta, _too_much())
 
     @contextmanager
-    def _answering(self, client: lines.Address) -> Iterator[None]:
+    def _answering(self, client: connections.Address) -> Iterator[None]:
         self._answered[client] += 1
         try:
             yield
@@ -102,7 +111,7 @@ class Desk:
 
     async def _answer(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
         """What is to be sent, unless it was said already."""
-        if meta["PATH_INFO"] in looks.OVERDUE:
+        if meta["PATH_INFO"] in health_probe.OVERDUE:
             return await self._look(meta, receive, send)
         if self._taken >= self._places:
             await _refuse(send, meta, _too_much())
@@ -134,11 +143,11 @@ class Desk:
     async def _look(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
         said: list[dict[str, Any]] = []
         try:
-            async with asyncio.timeout(looks.SECONDS):
+            async with asyncio.timeout(health_probe.SECONDS):
                 # Held back: what comes too late must not be said beside what is said instead.
                 answer = await self._received(meta, receive, said.append, self._looking)
         except (TimeoutError, ConnectionError):
-            overdue = looks.OVERDUE[meta["PATH_INFO"]]()
+            overdue = health_probe.OVERDUE[meta["PATH_INFO"]]()
             await _say(send, meta, 503, overdue, headers=[CLOSE])
             return None
         for message in said:
@@ -146,9 +155,9 @@ class Desk:
         return answer
 
 
-def _keep_looking(watch: lines.Watch) -> None:
+def _keep_looking(watch: connections.Watch) -> None:
     while True:
-        time.sleep(lines.EVERY)
+        time.sleep(connections.EVERY)
         watch.look(time.monotonic())
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from odavl_hub.supervisor.forking import Process
-from odavl_hub.supervisor.output import Outputs, say
-from odavl_hub.supervisor.undertaker import Undertaker
+from odavl_hub.launcher.forking import Process
+from odavl_hub.launcher.orphan_reaper import OrphanReaper
+from odavl_hub.launcher.output import Outputs, say
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -29,7 +29,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
     last_signal: signal.Signals = signal.SIGKILL
-    """What the undertaker sends to the group."""
+    """What the orphan reaper sends to the group."""
     once: bool = False
     """It ends by itself, is not started again, and writes to the terminal directly."""
     process: Process | None = None
@@ -41,9 +41,9 @@ class Child:
 class Tree:
     """All children in the order of their start."""
 
-    def __init__(self, outputs: Outputs, undertaker: Undertaker) -> None:
+    def __init__(self, outputs: Outputs, orphan_reaper: OrphanReaper) -> None:
         self._outputs = outputs
-        self._undertaker = undertaker
+        self._orphan_reaper = orphan_reaper
         self.children: list[Child] = []
 
     def add(self, child: Child) -> Child:
@@ -54,7 +54,7 @@ class Tree:
 
     def tend(self) -> None:
         """See who has died, and start again whose pause is over."""
-        self._tend_the_undertaker()
+        self._tend_the_orphan_reaper()
         for child in list(self.children):
             if child.process is not None and (code := child.process.poll()) is not None:
                 self._note_the_end(child, code)
@@ -94,7 +94,7 @@ class Tree:
         child.start_again_at = None
         child.started_at = time.monotonic()
         child.process = child.start(None if child.once else self._outputs.of(child.name))
-        self._undertaker.watch(child.process.pid, child.last_signal)
+        self._orphan_reaper.watch(child.process.pid, child.last_signal)
 
     def _note_the_end(self, child: Child, code: int) -> None:
         assert child.process is not None  # noqa: S101 - for the type checker: the caller polled it
@@ -112,12 +112,12 @@ class Tree:
         # What a dead server's workers or a worker's tools still hold: ports, locks, memory.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-        self._undertaker.forget(group)
+        self._orphan_reaper.forget(group)
 
-    def _tend_the_undertaker(self) -> None:
+    def _tend_the_orphan_reaper(self) -> None:
         with suppress(ChildProcessError):
-            if os.waitpid(self._undertaker.pid, os.WNOHANG)[0]:
-                self._undertaker.replace()
+            if os.waitpid(self._orphan_reaper.pid, os.WNOHANG)[0]:
+                self._orphan_reaper.replace()
 
 
 def pause_after(pause: float, lived: float) -> float:

@@ -18,9 +18,9 @@ from typing import Any
 from django.db import close_old_connections
 
 from odavl.wire.limits import KIBIBYTE
-from odavl_hub.reception.body import Patience, Receive, RequestBody
-from odavl_hub.reception.environment import Environment, client_of
-from odavl_hub.reception.lines import ARE_WATCHED, Address, hang_up
+from odavl_hub.front_door.connections import ARE_WATCHED, Address, hang_up
+from odavl_hub.front_door.request_body import Patience, Receive, RequestBody
+from odavl_hub.front_door.wsgi_environ import Environment, client_of
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 SendNow = Callable[[dict[str, Any]], object]

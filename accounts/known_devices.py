@@ -21,7 +21,7 @@ from accounts.models import SignInPlace, User
 
 COOKIE = "odavl_device"
 _KEPT = timedelta(days=365)
-_SALT = "accounts.devices"
+_SALT = "accounts.known_devices"
 _MOST_PEOPLE = 5
 _MOST_PLACES = 20
 

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from odavl_hub.reception.body import Patience
+from odavl_hub.front_door.request_body import Patience
 
 _log = logging.getLogger(__name__)
 ARE_WATCHED = sys.platform.startswith("linux")

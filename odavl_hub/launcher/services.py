@@ -10,9 +10,9 @@ import psycopg2
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from odavl_hub.embedded import EmbeddedPostgres, EmbeddedRedis
-from odavl_hub.supervisor.configuration import Configuration
-from odavl_hub.supervisor.errors import StartError
+from odavl_hub.launcher.configuration import Configuration
+from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedRedis
+from odavl_hub.launcher.errors import StartError
 
 CONNECT_SECONDS = 5
 Service = EmbeddedPostgres | EmbeddedRedis

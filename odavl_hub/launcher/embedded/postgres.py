@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 import psycopg2
 
-from odavl_hub.embedded import launcher
-from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.programs import bundled_programs, copies_for_others
-from odavl_hub.embedded.sockets import (
+from odavl_hub.launcher.embedded import service_process
+from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.embedded.programs import bundled_programs, copies_for_others
+from odavl_hub.launcher.embedded.sockets import (
     client_address,
     forget_client_address,
     make_private_folder,
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         self.cluster = data / "postgres" / "cluster"
         self.durable = durable
         self._programs = bundled_programs()
-        self._account = launcher.own_account()
+        self._account = service_process.own_account()
         self._sockets = self.cluster.with_name("run")
         self._address = self._sockets
 
@@ -103,7 +103,7 @@ class EmbeddedPostgres:
         make_private_folder(self._sockets, self._account)
         self._address = client_address(self._sockets)
         if self.cluster.exists():
-            launcher.give_to(self._account, self.cluster)
+            service_process.give_to(self._account, self.cluster)
             self._clear_leftover()
         else:
             self._initialise()
@@ -114,7 +114,7 @@ class EmbeddedPostgres:
         # For whoever looks at the processes; PostgreSQL lets anybody name settings with a dot.
         settings = settings | {"odavl.cluster": str(self.cluster)} | _shared_memory()
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return launcher.launch(
+        return service_process.launch(
             [str(self._programs / "postgres"), "-D", _seen_from_inside(self.cluster), *options],
             account=self._account,
             folder=self.cluster,
@@ -192,7 +192,7 @@ class EmbeddedPostgres:
             *("--data-checksums", "--no-instructions"),
             *(() if self.durable else ("--no-sync",)),
         ]
-        result = launcher.run(command, account=self._account, folder=draft)
+        result = service_process.run(command, account=self._account, folder=draft)
         if result.returncode != 0:
             reason = (result.stderr.strip() or result.stdout.strip()).replace("\n", "; ")
             raise EmbeddedServiceError(f"PostgreSQL's initdb failed: {reason}")
@@ -214,17 +214,17 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
 
 
-def _account_and_programs(home: Path) -> tuple[launcher.Account, Path]:
+def _account_and_programs(home: Path) -> tuple[service_process.Account, Path]:
     """Who is to run which programs over ``home``, which that account is given."""
     bundled = bundled_programs()
-    for account in launcher.unprivileged_accounts():
+    for account in service_process.unprivileged_accounts():
         if account.method == "same":
             return account, bundled
         places: Iterable[Path] = [bundled]
         if account.method == "dropped":
             places = chain(places, copies_for_others(bundled))
         for programs in places:
-            if launcher.works(account, executable=programs / "postgres", folder=home):
+            if service_process.works(account, executable=programs / "postgres", folder=home):
                 return account, programs
     raise EmbeddedServiceError(
         "PostgreSQL runs neither as root nor under a number without a name, and this machine lets "

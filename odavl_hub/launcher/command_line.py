@@ -7,10 +7,10 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 
-from odavl_hub.embedded import EmbeddedServiceError
-from odavl_hub.supervisor.configuration import read_configuration
-from odavl_hub.supervisor.errors import StartError
-from odavl_hub.supervisor.hub import Hub
+from odavl_hub.launcher.configuration import read_configuration
+from odavl_hub.launcher.embedded import EmbeddedServiceError
+from odavl_hub.launcher.errors import StartError
+from odavl_hub.launcher.supervisor import Hub
 
 CANNOT_START = 2
 

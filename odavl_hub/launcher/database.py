@@ -12,8 +12,8 @@ from django.db.backends.utils import CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from frame.database.timeouts import ProcessKind, serving_as
-from odavl_hub.supervisor.errors import StartError
-from odavl_hub.supervisor.output import say
+from odavl_hub.launcher.errors import StartError
+from odavl_hub.launcher.output import say
 
 _LOOK_SECONDS = 0.2
 _LOCK = 0x0DA_71  # any number that nobody else takes advisory locks on

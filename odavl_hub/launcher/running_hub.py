@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.postgres import DATABASE, PORT, ROLE
-from odavl_hub.embedded.sockets import client_address
-from odavl_hub.supervisor.configuration import REPOSITORY, read_secrets
+from odavl_hub.launcher.configuration import REPOSITORY, read_secrets
+from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.embedded.postgres import DATABASE, PORT, ROLE
+from odavl_hub.launcher.embedded.sockets import client_address
 
 _SOCKET_FOLDER = 4
 """The line of postmaster.pid (from 0) that names the folder of the Unix socket."""

@@ -22,11 +22,11 @@ from django.db import transaction
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
-from accounts.devices import device_of, is_place_of
-from accounts.doors import address_counted
-from accounts.letters import tell_of_guessing
+from accounts.known_devices import device_of, is_place_of
+from accounts.mail import tell_of_guessing
 from accounts.models import User
 from accounts.services.audit import record
+from accounts.throttles import address_counted
 from frame.rate_limits import Claim, Limit, forget, give_back, take
 from odavl.wire.errors import RateLimited
 

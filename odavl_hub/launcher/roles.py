@@ -18,7 +18,7 @@ from granian.server.mp import MPServer
 from odavl.wire.limits import KIBIBYTE
 from odavl_hub import env
 from odavl_hub.celery import app
-from odavl_hub.reception.capacity import allow_many_files, capacity
+from odavl_hub.front_door.capacity import allow_many_files, capacity
 
 _MOST_WEB_WORKERS = 2
 _KILL_SECONDS = 8

@@ -6,13 +6,13 @@ import pytest
 from allauth.account import urls as account_urls
 from django.test import Client
 
-from accounts import letters
+from accounts import mail
 from accounts.authentication import ApiKeyAuthentication
-from accounts.devices import COOKIE
-from accounts.doors import DOORS, HARMLESS, PASSWORDS
-from accounts.guessing import AT_AN_ADDRESS_FOR_AN_ACCOUNT, FOR_AN_ACCOUNT
-from accounts.letters import reset_path
+from accounts.brute_force import AT_AN_ADDRESS_FOR_AN_ACCOUNT, FOR_AN_ACCOUNT
+from accounts.known_devices import COOKIE
+from accounts.mail import reset_path
 from accounts.models import AuditEvent, SignInPlace, User
+from accounts.throttles import DOORS, HARMLESS, PASSWORDS
 from frame import rate_limits
 from frame.rate_limits import ProcessCounters
 from odavl.wire.api_keys import new_api_key
@@ -199,7 +199,7 @@ def test_guessing_from_many_addresses_is_bounded_and_noted(alice: Person, caplog
     assert event.target == EMAIL
     (line,) = [record.getMessage() for record in caplog.records if "guessed" in record.message]
     assert EMAIL not in line
-    letters._sender.submit(lambda: None).result(60)
+    mail._sender.submit(lambda: None).result(60)
     (letter,) = mailoutbox
     assert letter.to == [EMAIL]
     assert letter.subject == "ODAVL: Somebody guesses your password"

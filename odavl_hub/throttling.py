@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.http import urlencode
 from django.utils.translation import ngettext
 
-from accounts.doors import enter, leads_here
+from accounts.throttles import enter, leads_here
 from frame.errors import is_api
 from odavl.wire.errors import RateLimited
 

@@ -1,7 +1,0 @@
-"""PostgreSQL and Redis from pip wheels, children of the hub or of a test run."""
-
-from odavl_hub.embedded.errors import EmbeddedServiceError
-from odavl_hub.embedded.postgres import EmbeddedPostgres
-from odavl_hub.embedded.redis import EmbeddedRedis
-
-__all__ = ["EmbeddedPostgres", "EmbeddedRedis", "EmbeddedServiceError"]
