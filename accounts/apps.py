@@ -6,6 +6,6 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import exported  # noqa: PLC0415 - models are ready only now
+        from accounts import own_exports
 
-        exported.register_all()
+        own_exports.register_all()

@@ -5,9 +5,9 @@ class AutopilotConfig(AppConfig):
     name = "autopilot"
 
     def ready(self) -> None:
-        from autopilot import exported, receiving  # noqa: PLC0415 - models must be ready
-        from uploads import deferring, registry  # noqa: PLC0415
+        from autopilot import exports, receiving
+        from uploads import deferred, registry
 
         registry.register("autopilot", receiving.AutopilotHandler())
-        deferring.register(receiving.LEDGER_JOB, receiving.take_in_later, area="autopilot")
-        exported.register_all()
+        deferred.register(receiving.LEDGER_JOB, receiving.take_in_later, area="autopilot")
+        exports.register_all()

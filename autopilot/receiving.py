@@ -22,7 +22,7 @@ from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from uploads.addresses import upload_address
 from uploads.contents import Content
-from uploads.deferring import put_off
+from uploads.deferred import put_off
 from uploads.kept_documents import check_object, read_whole
 from uploads.models import Upload
 from uploads.queries import sent_at

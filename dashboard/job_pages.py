@@ -25,7 +25,7 @@ from jobs.models import UNFINISHED, Job, State
 from jobs.registry import job_type_named
 from odavl.wire.errors import Conflict, InProgress, NotFound
 from odavl.wire.jobs import JobAction
-from teams.exports import EXPORT_JOB, FILE_TYPE
+from teams.exports.services import EXPORT_JOB, FILE_TYPE
 from uploads.assembly import ASSEMBLY_JOB
 
 PAGE_SIZE = 30

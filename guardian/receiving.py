@@ -19,7 +19,7 @@ from odavl.wire.guardian import AccessibilityReport, LighthouseReport
 from storage.naming import safe_name
 from uploads.addresses import upload_address
 from uploads.contents import Content
-from uploads.deferring import put_off
+from uploads.deferred import put_off
 from uploads.kept_documents import check_object, read_whole
 from uploads.models import Upload
 

@@ -8,17 +8,13 @@ class InsightConfig(AppConfig):
     name = "insight"
 
     def ready(self) -> None:
-        from insight import (  # noqa: PLC0415 - models must be ready
-            exported,
-            forgetting,
-            giving_up,
-            receiving,
-        )
-        from jobs import registry as jobs  # noqa: PLC0415
-        from jobs import retention  # noqa: PLC0415
-        from uploads import registry as uploads  # noqa: PLC0415
+        from insight import exports, failed_runs, receiving
+        from insight import retention as forgetting
+        from jobs import registry as jobs
+        from jobs import retention
+        from uploads import registry as uploads
 
-        exported.register_all()
+        exports.register_all()
         uploads.register("insight", receiving.InsightHandler())
         jobs.register(
             receiving.INGEST_JOB,
@@ -31,7 +27,7 @@ class InsightConfig(AppConfig):
         )
         jobs.register_periodic(
             "insight.abandon_runs",
-            giving_up.abandon_runs,
+            failed_runs.abandon_runs,
             every=timedelta(minutes=1),
             label=_("Giving up runs whose job was given up"),
         )

@@ -3,7 +3,7 @@
 A run gets its place in its stream when the hub receives it. Its findings are taken in at once where
 nothing is in the way (:func:`take_in_now`), else later (:func:`queue_run`), in that order whatever
 the order of the workers: whoever comes first takes in all runs of the stream up to its own
-(:func:`ingest_through`). Who may write when, :mod:`insight.turns` says.
+(:func:`ingest_through`). Who may write when, :mod:`insight.stream_locks` says.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from django.utils import timezone
 
 from frame.database.constraints import violates
 from insight.documents import opened_document, source_of
-from insight.giving_up import CANCELLED
+from insight.failed_runs import CANCELLED
 from insight.models import ISSUE_IDENTITY, Issue, Run, RunState
 from insight.order import LaterLooks, RemainingDocument, later_looks, time_of_analysis
 from insight.payload import Document, Header, clean_path
+from insight.progress import Watch, WatchedDocument
 from insight.rows import SEVERITY_OF_NAME, Tally
-from insight.tracking import Difference, Reach, Tracker
-from insight.turns import (
+from insight.stream_locks import (
     OvertakenError,
     Unresolved,
     branch_name,
@@ -36,7 +36,7 @@ from insight.turns import (
     try_turn,
     wait_for_turn,
 )
-from insight.watching import Watch, WatchedDocument
+from insight.tracking import Difference, Reach, Tracker
 from jobs.models import Job
 from jobs.models import State as JobState
 from odavl.wire.analysis import SEVERITIES, DetectorReport, Scope

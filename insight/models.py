@@ -30,7 +30,7 @@ class Stream(OrganizationScoped):
     branch = models.CharField(max_length=limits.MAX_BRANCH_LENGTH)
     last_sequence = models.IntegerField(default=0)
     """Of the last run received; also the row that concurrent uploads of the stream queue up at,
-    each for as long as a commit takes (:mod:`insight.turns`)."""
+    each for as long as a commit takes (:mod:`insight.stream_locks`)."""
     last_run_at = models.DateTimeField(null=True)
     """When the last run was received; null where only an older version of the hub has received."""
 
@@ -44,7 +44,7 @@ class Stream(OrganizationScoped):
 
 
 class Forgotten(OrganizationScoped):
-    """What is left of the oldest runs of a stream: see :mod:`insight.forgetting`."""
+    """What is left of the oldest runs of a stream: see :mod:`insight.retention`."""
 
     ORGANIZATION_LOOKUP = "stream__organization"
 

@@ -21,7 +21,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts.models import Project
 from accounts.page_access import OrganizationRequest, member_page
 from frame import listing
-from insight import browsing, queries
+from insight import issue_history, queries
 from insight.filters import SORTS, IssueFilter
 from insight.models import Issue, Run, Severity, Stream, Triage, TriageEvent
 from insight.services import MAX_REASON_LENGTH, triage_issues
@@ -144,10 +144,10 @@ def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
     context = _frame(request, stream.project, stream, "issues") | {
         "issue": found,
         "snippet_first": found.line,
-        "history": browsing.life_of(found),
+        "history": issue_history.life_of(found),
         "runs_lived": queries.runs_with(found).count(),
         "forgotten": queries.forgotten_through(stream),
-        "rule_url": browsing.rule_page(found),
+        "rule_url": issue_history.rule_page(found),
         "reason_limit": MAX_REASON_LENGTH,
     }
     return render(request, "insight/issue.html", context)
@@ -227,7 +227,7 @@ def _issues_context(request: OrganizationRequest, stream: Stream) -> dict[str, A
         "more": count > queries.COUNT_LIMIT,
         "last_run": last_run,
         "last_sequence": last_run.sequence if last_run else 0,
-        "detector_choices": browsing.detector_names(last_run),
+        "detector_choices": issue_history.detector_names(last_run),
         "severity_choices": [severity.name.lower() for severity in Severity],
         "state_choices": _STATES.items(),
         "sort_choices": _SORTS.items(),

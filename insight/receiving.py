@@ -6,7 +6,7 @@ from django.db import connection
 
 from insight.addresses import run_address
 from insight.documents import STORED_ONLY, document_of
-from insight.giving_up import CANCELLED, abandon, refusal, requeue
+from insight.failed_runs import CANCELLED, abandon, refusal, requeue
 from insight.ingest import ingest_through, queue_run, take_in_now
 from insight.models import Run, RunState
 from insight.payload import Document

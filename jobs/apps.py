@@ -8,13 +8,13 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        from accounts import exporting  # noqa: PLC0415 - models are ready only now
-        from jobs import retention, services  # noqa: PLC0415 - models are ready only now
-        from jobs.models import Job  # noqa: PLC0415 - models are ready only now
-        from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
-        from jobs.rendering import job_summary  # noqa: PLC0415 - models are ready only now
+        from accounts import exports
+        from jobs import retention, services
+        from jobs.models import Job
+        from jobs.registry import register_periodic
+        from jobs.rendering import job_summary
 
-        exporting.register("jobs", exporting.in_project(Job), job_summary)
+        exports.register("jobs", exports.in_project(Job), job_summary)
         retention.register("jobs.finished", services.forget_finished, keep="JOB_DAYS")
         retention.register("jobs.system", services.forget_system, keep=timedelta(hours=1))
         register_periodic(

@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F,
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from jobs import turns
+from jobs import fairness
 from jobs.models import Awaited, Job, State
 
 LEASE = timedelta(seconds=30)
@@ -170,10 +170,10 @@ def claim(job_id: uuid.UUID | str, wanted: Q = _ANY) -> Claim | None:
 def claim_next(queue: str, wanted: Q = _ANY) -> Claim | None:
     """Take the job whose turn it is in ``queue``; None where nothing waits that is ``wanted``.
 
-    The most urgent first; among those, organizations take turns (:mod:`jobs.turns`), and an
+    The most urgent first; among those, organizations take turns (:mod:`jobs.fairness`), and an
     organization's own come in the order in which they may run.
     """
-    for place in turns.in_order(queue):
+    for place in fairness.in_order(queue):
         waiting = Job.across_organizations.filter(
             wanted,
             _has_attempts(),
@@ -190,7 +190,7 @@ def claim_next(queue: str, wanted: Q = _ANY) -> Claim | None:
             held = _taken(job_id, takeable()) if job_id else None
         if held is not None:
             with suppress(DatabaseError):  # not worth losing what was just taken
-                turns.note(queue, place.organization_id)
+                fairness.note(queue, place.organization_id)
             return held
     return None
 

@@ -19,11 +19,11 @@ from django.db.models import DurationField, F, Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 
 from frame.database.clock import database_now
-from jobs import endings, messages, services
+from jobs import failure_hooks, messages, services
 from jobs.claims import LEASE, expired, lease_end
+from jobs.execution import problem
 from jobs.models import Job, PeriodicRun, Queue, State
 from jobs.registry import PeriodicTask, periodic_tasks
-from jobs.running import problem
 from odavl.wire.errors import InternalError
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def fail_poison(there_since: datetime | None = None) -> int:
         finished_at=Now(),
     )
     for job_id, job_type in failed:
-        endings.tell(job_id, job_type)
+        failure_hooks.tell(job_id, job_type)
     return len(failed)
 
 

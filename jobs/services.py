@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization, Project
 from frame.database.constraints import violates
-from jobs import endings, messages
+from jobs import failure_hooks, messages
 from jobs.claims import NOT_WAITING
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State
 from jobs.registry import (
@@ -91,7 +91,7 @@ def cancel(job: Job) -> None:
     Raises :class:`Conflict` when it has finished.
     """
     _change(job, UNFINISHED, state=State.CANCELLED, finished_at=Now())
-    endings.tell(job.id, job.type)
+    failure_hooks.tell(job.id, job.type)
 
 
 def pause(job: Job) -> None:

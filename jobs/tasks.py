@@ -6,11 +6,11 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from jobs import messages, running
+from jobs import execution, messages
 
 
 @shared_task(name=messages.TASK, acks_late=False, ignore_result=True, bind=True)
 def run(self: Task[Any, Any], job_id: str) -> None:
     """Acknowledged at its start: if this worker dies, the lease ends and the relay sends anew."""
     arrived = self.request.delivery_info or {}
-    running.run_next(arrived.get("routing_key") or "", job_id)
+    execution.run_next(arrived.get("routing_key") or "", job_id)

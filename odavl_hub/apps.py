@@ -11,7 +11,7 @@ class HubConfig(AppConfig):
 
     def ready(self) -> None:
         # Both need models; checks register themselves.
-        from odavl_hub import checks, retention  # noqa: F401, PLC0415 - see above
+        from odavl_hub import checks, retention  # noqa: F401 - see above
 
         retention.register_all()
 

@@ -17,9 +17,9 @@ from jobs.models import Awaited
 from odavl import __version__
 from odavl.wire.errors import OdavlError
 from odavl.wire.health import Check, Health, Readiness
+from storage.collecting.verifying import count_missing
 from storage.configuration import object_store
 from storage.objects.interface import ObjectMissing
-from storage.verifying import count_missing
 
 _log = logging.getLogger(__name__)
 _REDIS_SECONDS = 0.5

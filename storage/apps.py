@@ -8,21 +8,15 @@ class StorageConfig(AppConfig):
     name = "storage"
 
     def ready(self) -> None:
-        from accounts import exporting  # noqa: PLC0415 - models are there only now
-        from jobs import retention  # noqa: PLC0415 - as above
-        from jobs.registry import register_periodic  # noqa: PLC0415 - as above
-        from storage import (  # noqa: PLC0415 - as above
-            checks,
-            cleaning,
-            queries,
-            services,
-            sweeping,
-            verifying,
-        )
-        from storage.rendering import file_summary  # noqa: PLC0415 - as above
+        from accounts import exports
+        from jobs import retention
+        from jobs.registry import register_periodic
+        from storage import checks, queries, services
+        from storage.collecting import cleaning, sweeping, verifying
+        from storage.rendering import file_summary
 
         checks.register_all()
-        exporting.register("files", queries.files_for_export, file_summary)
+        exports.register("files", queries.files_for_export, file_summary)
         register_periodic(
             "storage.clean_up",
             cleaning.clean_up,

@@ -4,7 +4,7 @@ Bytes arrive under a key of their own that is never read from. Before a file cou
 object is moved to where no signed address writes, and checked there against what was announced.
 Hence an address that is used twice, or by somebody else, changes nothing that was ever shown.
 Every step can be done again: where the hub dies in between, the next question or the clean-up
-(:mod:`storage.cleaning`) goes on.
+(:mod:`storage.collecting.cleaning`) goes on.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from accounts.models import Organization
-from storage.discarding import content_name, key_name
+from storage.collecting.discarding import content_name, key_name
 from storage.models import FileState, StoredFile, StoredObject
 
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

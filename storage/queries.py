@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, Max, QuerySet, Sum
 from django.db.models.functions import Now
 
-from accounts import exporting
+from accounts import exports
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from frame.finding import found, no_such
@@ -63,7 +63,7 @@ def public_file(file_id: UUID) -> StoredFile:
 
 def files_for_export(organization: Organization, project: Project | None) -> QuerySet[StoredFile]:
     """All that are not deleted, whoever may see them: an export is for who administers."""
-    rows = exporting.in_project(StoredFile)(organization, project)
+    rows = exports.in_project(StoredFile)(organization, project)
     return rows.exclude(state=FileState.DELETED).select_related("uploaded_by")
 
 

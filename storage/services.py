@@ -19,10 +19,10 @@ from accounts.models import Organization
 from odavl.wire.encoding import gunzip_pieces
 from odavl.wire.errors import BytesMissing, ServiceUnavailable
 from odavl.wire.limits import KIBIBYTE
-from storage import discarding
 from storage.claims import placing, refuse_if_going
+from storage.collecting import discarding
+from storage.collecting.discarding import content_name
 from storage.configuration import object_store, require_present
-from storage.discarding import content_name
 from storage.joining import joined_pieces
 from storage.models import ReleasedContent, StoredObject
 from storage.objects.interface import ObjectMissing, Staged

@@ -5,12 +5,12 @@ class TeamsConfig(AppConfig):
     name = "teams"
 
     def ready(self) -> None:
-        from jobs import registry as jobs  # noqa: PLC0415 - models are ready only now
-        from teams import exports  # noqa: PLC0415 - models are ready only now
+        from jobs import registry as jobs
+        from teams.exports import services
 
         jobs.register(
-            exports.EXPORT_JOB,
-            exports.run_export,
-            queue=exports.QUEUE,
-            timeout=exports.TIMEOUT,
+            services.EXPORT_JOB,
+            services.run_export,
+            queue=services.QUEUE,
+            timeout=services.TIMEOUT,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from teams import pages
+from teams.exports import pages
 
 app_name = "teams"
 urlpatterns = [path("", pages.export, name="export")]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from teams import api
+from teams.exports import api
 
 urlpatterns = [
     path("exports", api.ExportsView.as_view()),

@@ -8,11 +8,11 @@ class UploadsConfig(AppConfig):
     name = "uploads"
 
     def ready(self) -> None:
-        from jobs import registry as jobs  # noqa: PLC0415 - models are ready only now
-        from jobs import retention  # noqa: PLC0415 - models are ready only now
-        from uploads import assembly, exported, transfers  # noqa: PLC0415 - models are ready only now
+        from jobs import registry as jobs
+        from jobs import retention
+        from uploads import assembly, exports, transfers
 
-        exported.register_all()
+        exports.register_all()
         jobs.register(
             assembly.ASSEMBLY_JOB,
             assembly.run_assembly,

@@ -29,7 +29,7 @@ from odavl.wire.errors import (
 )
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
-from storage.arriving import Arriving
+from storage.chunk_verification import Arriving
 from uploads.bounds import check_room
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState

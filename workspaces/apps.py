@@ -8,8 +8,8 @@ class WorkspacesConfig(AppConfig):
     name = "workspaces"
 
     def ready(self) -> None:
-        from jobs.registry import register_periodic  # noqa: PLC0415 - models are ready only now
-        from workspaces import services  # noqa: PLC0415 - as above
+        from jobs.registry import register_periodic
+        from workspaces import services
 
         register_periodic(
             "workspaces.clean_up",

@@ -32,7 +32,7 @@ from odavl.wire.errors import (
 from odavl.wire.transfer import Chunk
 from odavl.wire.workspace import NewRevision, WorkspaceFile, check_manifest
 from storage import services as storage
-from storage.arriving import Arriving
+from storage.chunk_verification import Arriving
 from workspaces.manifests import check_wholes, placed_manifest
 from workspaces.models import Revision, Workspace, WorkspaceContent
 from workspaces.queries import files_of, head_of, revision_of

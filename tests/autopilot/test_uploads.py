@@ -11,7 +11,7 @@ from django.db import connection
 
 from accounts.models import Project
 from autopilot.models import Cycle, RecipeTrust
-from jobs import running
+from jobs import execution
 from jobs.models import Job, State
 from odavl.wire.encoding import sha256_hex
 from tests.autopilot.ledgers import edit, ledger, run_of, send
@@ -200,7 +200,7 @@ def test_a_large_ledger_is_taken_in_by_a_job(api: Api) -> None:
     assert answer.status_code == 202, answer.content
     status_path = answer.json()["statusUrl"].split("/api/v1", 1)[1]
     assert api.send("GET", status_path).json()["state"] == "pending"
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     status = api.send("GET", status_path).json()
     assert (status["state"], status["progress"]) == ("completed", 100)
     run = api.send("GET", f"/autopilot/runs/{status['runId']}").json()
@@ -213,10 +213,10 @@ def test_a_large_ledger_is_taken_in_by_a_job(api: Api) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_job_that_runs_again_changes_nothing(api: Api) -> None:
     answer = send(api, large())
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     before = Cycle.across_organizations.get()
     Job.across_organizations.update(state=State.WAITING)
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     assert Cycle.across_organizations.get() == before
 
 
@@ -224,7 +224,7 @@ def test_a_job_that_runs_again_changes_nothing(api: Api) -> None:
 def test_a_large_ledger_that_does_not_fit_fails_with_its_reason(api: Api) -> None:
     edits = [*large()["edits"], edit(verdict="maybe")]
     bad = send(api, ledger(edits=edits))
-    assert running.run(bad.json()["jobId"])
+    assert execution.run(bad.json()["jobId"])
     Job.across_organizations.all().delete()  # its clean-up after a week
     status = api.send("GET", f"/upload/autopilot/{bad.json()['uploadId']}").json()
     assert (status["state"], status["problem"]["code"]) == ("failed", "invalid_payload")
@@ -235,7 +235,7 @@ def test_a_large_ledger_that_does_not_fit_fails_with_its_reason(api: Api) -> Non
 def test_another_large_ledger_of_a_run_fails_as_a_duplicate(api: Api) -> None:
     send(api, ledger())
     answer = send(api, large())
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     status = api.send("GET", f"/upload/autopilot/{answer.json()['uploadId']}").json()
     assert (status["state"], status["problem"]["code"]) == ("failed", "duplicate")
     assert Cycle.across_organizations.count() == 1

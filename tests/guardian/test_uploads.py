@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from guardian.models import PageTest, Report, Screenshot
-from jobs import running
+from jobs import execution
 from tests.cast import Api, Person
 from tests.guardian.results import check, jpeg, made_by, png, results, send
 from tests.problems import problem
@@ -143,7 +143,7 @@ def test_large_results_are_taken_in_by_a_job(api: Api) -> None:
     checks = [check(f"c{n}", detail="d" * 1_000) for n in range(1_200)]
     answer = send(api, results(tests=checks, summary=None))
     assert answer.status_code == 202, answer.content
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     status = api.send("GET", f"/upload/guardian/{answer.json()['uploadId']}").json()
     assert status["state"] == "completed"
     test = api.send("GET", f"/guardian/tests/{status['testId']}").json()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from insight import giving_up
+from insight import failed_runs
 from insight.ingest import ingest_through
 from insight.models import Issue, Run
 from insight.receiving import run_ingest_job
-from jobs import running, services
+from jobs import execution, services
 from jobs.claims import LeaseLostError, claim
 from jobs.models import Job, State
 from odavl.wire.errors import Conflict
@@ -37,7 +37,7 @@ def large(first: str, count: int = 3_000) -> dict[str, list[dict[str, object]]]:
 def run_jobs(api: Api, *upload_answers: object) -> None:
     for answer in upload_answers:
         assert answer.status_code == 202, answer.content  # type: ignore[attr-defined]
-        assert running.run(answer.json()["jobId"])  # type: ignore[attr-defined]
+        assert execution.run(answer.json()["jobId"])  # type: ignore[attr-defined]
 
 
 def run(api: Api, sequence: int) -> dict[str, object]:
@@ -62,7 +62,7 @@ def test_a_job_that_runs_again_changes_nothing(api: Api) -> None:
     run_jobs(api, answer)
     before = list(Issue.across_organizations.order_by("pk").values_list("pk", "introduced"))
     Job.across_organizations.update(state=State.WAITING)
-    assert running.run(answer.json()["jobId"])
+    assert execution.run(answer.json()["jobId"])
     assert list(Issue.across_organizations.order_by("pk").values_list("pk", "introduced")) == before
 
 
@@ -189,7 +189,7 @@ def test_a_run_behind_a_failed_one_counts_for_itself(api: Api) -> None:
     assert (answer.status_code, run(api, 4)["openTotal"]) == (201, 1)
     # The run before the next one has failed and is not waited for.
     broken = send(api, document(findings))
-    assert running.run(broken.json()["jobId"])
+    assert execution.run(broken.json()["jobId"])
     answer = send(api, document({"a.py": [finding("one")]}))
     assert (answer.status_code, run(api, 6)["openTotal"]) == (201, 1)
 
@@ -235,9 +235,9 @@ def test_a_job_fails_with_what_stands_against_its_payload(api: Api) -> None:
 def test_a_run_that_nobody_was_told_of_is_given_up_all_the_same(api: Api) -> None:
     answer = send(api, document(large("one")))
     Job.across_organizations.update(state=State.CANCELLED)
-    assert giving_up.abandon_runs() == 1
+    assert failed_runs.abandon_runs() == 1
     assert run(api, 1)["state"] == "failed"
-    assert giving_up.abandon_runs() == 0
+    assert failed_runs.abandon_runs() == 0
     assert status(api, answer)["problem"]["code"] == "cancelled"
 
 

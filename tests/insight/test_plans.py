@@ -18,8 +18,8 @@ from django.db.models import F
 from benchmarks.scale import Size, grow
 from frame.database.clock import database_now
 from insight import queries, tracking
-from insight.forgetting import forget_lives, forget_runs
 from insight.models import Run, Stream
+from insight.retention import forget_lives, forget_runs
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, run_of, scope, send
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Project
 from accounts.services import create_api_key, create_project, revoke_api_key
-from jobs import registry, running, services, streaming
+from jobs import execution, registry, services, streaming
 from jobs.claims import Claim, claim
 from jobs.models import Job, State
 from odavl.wire.errors import InvalidPayload
@@ -65,7 +65,7 @@ def key_with(person: Person, *scopes: str, project: Project | None = None) -> Ap
 
 def test_jobs_are_listed_latest_first_with_statistics(alice: Person) -> None:
     first, second = enqueue(alice), enqueue(alice, "test.refuses")
-    running.run(second.id)
+    execution.run(second.id)
     answer = alice.api.send("GET", "/sync/jobs")
     assert ids(answer) == [str(second.id), str(first.id)]
     found = answer.json()
@@ -157,7 +157,7 @@ def test_a_key_of_one_project_sees_its_jobs_only(alice: Person, website: Project
 def test_finished_jobs_are_cleared_by_age(alice: Person) -> None:
     old, new, waiting = enqueue(alice), enqueue(alice), enqueue(alice)
     for job in (old, new):
-        running.run(job.id)
+        execution.run(job.id)
     Job.across_organizations.filter(id=old.id).update(
         finished_at=timezone.now() - timedelta(days=8)
     )
@@ -223,7 +223,7 @@ def events_of(answer: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def test_a_finished_job_sends_its_end_and_then_204(alice: Person) -> None:
     job = enqueue(alice)
-    running.run(job.id)
+    execution.run(job.id)
     path = f"/jobs/{job.id}/events"
     ((event_id, data),) = events_of(alice.api.send("GET", path))
     assert (data["state"], data["progress"]) == ("completed", 100)

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from frame.database.clock import database_now
-from jobs import messages, registry, relay, running, services
+from jobs import execution, messages, registry, relay, services
 from jobs.claims import claim
 from jobs.models import UNFINISHED, Job, PeriodicRun, Queue, State
 from jobs.registry import PeriodicTask, periodic_tasks
@@ -117,7 +117,7 @@ def lose(job: Job) -> None:
 def fail(job: Job, handler: Recorder) -> None:
     handler.errors.append(ServerFault("no luck"))
     Job.across_organizations.filter(id=job.id).update(run_at=Now())
-    running.run(job.id)
+    execution.run(job.id)
 
 
 def system_jobs(name: str) -> list[Job]:
@@ -143,7 +143,7 @@ def due() -> None:
 def test_a_periodic_task_is_one_job_a_turn_however_many_relays(db, tidied):
     first, second = relay.dispatch_if_due(TIDY), relay.dispatch_if_due(TIDY)
     (job,) = system_jobs("test.tidy")
-    assert running.run(job.id)
+    assert execution.run(job.id)
     due()
     third = relay.dispatch_if_due(TIDY)
 
@@ -205,7 +205,7 @@ def test_a_periodic_task_that_fails_is_tried_again_and_keeps_nothing_from_being_
     try:
         relay.dispatch_if_due(PeriodicTask("test.broken", timedelta(hours=1)))
         (job,) = system_jobs("test.broken")
-        running.run(job.id)
+        execution.run(job.id)
     finally:
         registry.unregister("test.broken")
     job.refresh_from_db()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from accounts.exporting import tables
+from accounts.exports import tables
 from jobs import queries, registry, relay, services
 from jobs.models import Job, Queue, State
 from odavl.wire.errors import NotFound

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from odavl.wire.errors import BytesMissing, ServiceUnavailable
-from storage import cleaning, configuration, files, sweeping, verifying
+from storage import configuration, files
+from storage.collecting import cleaning, sweeping, verifying
 from storage.configuration import object_store
 from storage.files import Announced, announce
 from storage.models import FileState, StoredFile, StoredObject, StoreMark, Walk

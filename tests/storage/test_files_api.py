@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Project
 from accounts.services import create_api_key
-from storage import cleaning
+from storage.collecting import cleaning
 from storage.configuration import object_store
 from storage.models import FileState, StoredFile
 from storage.objects import tickets

@@ -16,13 +16,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Project
-from jobs import running
+from jobs import execution
 from odavl.wire.encoding import gunzip, sha256_hex
 from odavl.wire.errors import ServiceUnavailable
 from storage import claims, configuration
-from storage.cleaning import clean_up
+from storage.collecting.cleaning import clean_up
+from storage.collecting.discarding import content_name, discard
 from storage.configuration import object_store
-from storage.discarding import content_name, discard
 from storage.models import ObjectClaim, StoredFile, StoredObject
 from storage.objects.local import LocalOptions, LocalStore
 from storage.objects.staging import spooled
@@ -172,7 +172,7 @@ def test_a_large_transfer_is_assembled(store: RemoteStore, alice: Person, websit
     kept(alice.organization, body[:900_000])
     answer = transferred(alice.api, body, 900_000)
     assert answer.status_code == 202
-    running.run(UUID(answer.json()["jobId"]))
+    execution.run(UUID(answer.json()["jobId"]))
     nothing_lost()
 
 
@@ -183,7 +183,7 @@ def test_a_payload_that_a_job_takes_in_is_fetched_before(
     answer = send(alice.api, ledger(edits=edits))
     assert answer.status_code == 202
     store.asked.clear()
-    running.run(UUID(answer.json()["jobId"]))
+    execution.run(UUID(answer.json()["jobId"]))
     assert store.asked == ["read"]
     assert Upload.across_organizations.get().state == UploadState.COMPLETED
 
@@ -195,7 +195,7 @@ def test_a_push_to_a_workspace(store: RemoteStore, alice: Person, website: Proje
 
 def test_an_export(store: RemoteStore, alice: Person) -> None:
     export = asked(alice.api)
-    running.run(export["id"])
+    execution.run(export["id"])
     assert "put" in store.asked
     nothing_lost()
 

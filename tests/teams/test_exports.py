@@ -18,20 +18,20 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import exporting
+from accounts import exports as exporting
 from accounts.models import Project
 from accounts.services import create_api_key, create_project
 from insight.models import Issue, Stream, Triage
 from insight.services import triage_issues
-from jobs import running, services
+from jobs import execution, services
 from jobs.claims import Claim, claim
 from jobs.models import Job, State
-from storage import cleaning, sweeping
+from storage.collecting import cleaning, sweeping
 from storage.configuration import object_store
-from storage.made import placed_file
+from storage.generated import placed_file
 from storage.models import StoredFile, Walk
 from storage.objects.local import LocalStore
-from teams import exports
+from teams.exports import services as exports
 from tests.autopilot.ledgers import ledger
 from tests.autopilot.ledgers import send as send_ledger
 from tests.cast import PASSWORD, Api, Person
@@ -69,7 +69,7 @@ def fetched(api: Api, file_id: str) -> ZipFile:
 
 def made(api: Api, **body: Any) -> ZipFile:
     export = asked(api, **body)
-    assert running.run(export["id"])
+    assert execution.run(export["id"])
     after = told(api, export["id"])
     assert (after["state"], after["progress"]) == ("completed", 100), after
     return fetched(api, after["fileId"])
@@ -154,7 +154,7 @@ def test_who_may_ask_and_who_may_fetch(
     alice: Person, bob: Person, charlie: Person, website: Project
 ) -> None:
     export = asked(alice.api)
-    running.run(export["id"])
+    execution.run(export["id"])
     file_id = told(alice.api, export["id"])["fileId"]
     for method, path in (
         ("POST", "/exports"),
@@ -190,7 +190,7 @@ def test_the_same_export_is_made_once_at_a_time(alice: Person, website: Project)
     assert asked(alice.api, projectId="website")["id"] != first["id"]
     started = alice.api.send("GET", "/audit?action=export.started").json()["items"]
     assert len(started) == 2
-    running.run(first["id"])
+    execution.run(first["id"])
     assert asked(alice.api)["id"] != first["id"]
 
 
@@ -205,7 +205,7 @@ def test_a_wrong_wish_is_told(alice: Person, body: Any, status: int) -> None:
 
 def test_an_archive_goes_after_a_week(alice: Person) -> None:
     export = asked(alice.api)
-    running.run(export["id"])
+    execution.run(export["id"])
     file = StoredFile.across_organizations.get()
     assert timedelta(days=6, hours=23) < file.expires_at - timezone.now() <= timedelta(days=7)
     StoredFile.across_organizations.update(expires_at=timezone.now())
@@ -238,7 +238,7 @@ def test_stopped_in_the_middle_nothing_is_left_and_later_it_is_made(
 
     exporting.register("jobs", table.rows, show)
     try:
-        running.run(job.pk)
+        execution.run(job.pk)
     finally:
         exporting.register("jobs", table.rows, table.show)
     job.refresh_from_db()
@@ -246,7 +246,7 @@ def test_stopped_in_the_middle_nothing_is_left_and_later_it_is_made(
     assert not StoredFile.across_organizations.exists()
 
     go_on(job)
-    running.run(job.pk)
+    execution.run(job.pk)
     after = told(alice.api, export["id"])
     assert after["state"] == "completed"
     assert fetched(alice.api, after["fileId"]).testzip() is None
@@ -282,7 +282,7 @@ def test_a_full_disk_is_tried_again(alice: Person, monkeypatch: pytest.MonkeyPat
     export = asked(alice.api)
     with monkeypatch.context() as patched:
         patched.setattr(LocalStore, "put", full)
-        running.run(export["id"])
+        execution.run(export["id"])
     after = told(alice.api, export["id"])
     assert (after["state"], after["problem"]["code"]) == ("delayed", "storage_full")
 
@@ -306,7 +306,7 @@ def test_its_size_costs_no_memory(alice: Person, website: Project) -> None:
     export = asked(alice.api)
     tracemalloc.start()
     try:
-        running.run(export["id"])
+        execution.run(export["id"])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -345,7 +345,7 @@ def test_the_button_is_for_who_administers(alice: Person, bob: Person) -> None:
     assert "The export is being made" in answer.content.decode()
     assert "Exporting data" in answer.content.decode()
     job = Job.across_organizations.get()
-    running.run(job.pk)
+    execution.run(job.pk)
     listed = alice.page().get("/en/acme/sync/jobs/").content.decode()
     assert "/en/acme/storage/?type=data-export" in listed
     assert "acme-export-" in alice.page().get("/en/acme/storage/?type=data-export").content.decode()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import Project
 from jobs import retention
 from odavl.wire.encoding import gunzip, sha256_hex
-from storage.discarding import hold
+from storage.collecting.discarding import hold
 from storage.models import StoredObject
 from storage.services import discard_chunks, read
 from tests.cast import Api, Person

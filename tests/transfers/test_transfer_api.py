@@ -12,8 +12,8 @@ import pytest
 from accounts.models import Project
 from accounts.services import create_api_key
 from insight.models import Run
+from jobs.execution import run as run_job
 from jobs.models import Job
-from jobs.running import run as run_job
 from odavl.wire.encoding import gzip_compress, sha256_hex
 from odavl.wire.joinable import joinable_pieces
 from storage.models import ObjectPart, StoredObject

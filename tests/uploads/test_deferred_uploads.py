@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from accounts.models import Project
+from jobs.execution import run as run_job
 from jobs.models import Job
-from jobs.running import run as run_job
 from tests.autopilot.ledgers import edit, ledger, send
 from tests.cast import Person
-from uploads import deferring
+from uploads import deferred
 from uploads.models import Upload, UploadState
 
 
@@ -26,16 +26,16 @@ def test_an_upload_that_was_taken_in_is_not_failed_by_a_late_end(
     run_job(job.pk)
     done = Upload.across_organizations.values().get()
     assert done["state"] == UploadState.COMPLETED
-    deferring.give_up(job)
-    deferring.take_up_again(job)
+    deferred.give_up(job)
+    deferred.take_up_again(job)
     assert Upload.across_organizations.values().get() == done
 
 
 def test_a_failed_one_may_be_taken_up_again(alice: Person, website: Project) -> None:
     job = accepted(alice)
-    deferring.give_up(job)
+    deferred.give_up(job)
     failed = Upload.across_organizations.get()
     assert (failed.state, bool(failed.problem)) == (UploadState.FAILED, True)
-    deferring.take_up_again(job)
+    deferred.take_up_again(job)
     again = Upload.across_organizations.get()
     assert (again.state, again.problem) == (UploadState.PENDING, None)

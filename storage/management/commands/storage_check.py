@@ -11,7 +11,8 @@ from django.db.models import Model, QuerySet
 
 from frame.database.clock import database_now
 from odavl.wire.errors import OdavlError
-from storage import keys, sweeping, verifying
+from storage import keys
+from storage.collecting import sweeping, verifying
 from storage.configuration import object_store
 from storage.models import StoredFile, StoredObject
 from storage.objects.interface import Listed

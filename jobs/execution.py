@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from psycopg2 import Error
 
 from frame.database.retry import outlast
-from jobs import endings, services
+from jobs import failure_hooks, services
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim, claim_next
 from jobs.deadlines import Deadline
 from jobs.models import Awaited, Job, State
@@ -163,7 +163,7 @@ def _fail(held: Claim, told: dict[str, Any], *, final: bool = False) -> None:
         logger.warning("job %s: the lease is gone, its failure was not noted", job)
         return
     if final:
-        endings.tell(job.id, job.type)
+        failure_hooks.tell(job.id, job.type)
 
 
 @contextmanager

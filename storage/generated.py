@@ -12,8 +12,8 @@ from uuid import UUID
 from accounts.models import ApiKey, Organization, Project, User
 from frame.database.clock import database_now
 from storage.claims import placing
+from storage.collecting.discarding import key_name
 from storage.configuration import object_store
-from storage.discarding import key_name
 from storage.models import Access, FileState, StoredFile
 from storage.naming import safe_name
 

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from psycopg2.errors import lookup
 
-from jobs import registry, running, services
+from jobs import execution, registry, services
 from jobs.models import Awaited, Job, State
 from odavl.wire.errors import (
     InProgress,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_handler_that_returns_completes_its_job(job, handler):
-    assert running.run(job.id)
+    assert execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.progress, job.attempts) == (State.COMPLETED, 100, 1)
@@ -35,16 +35,16 @@ def test_a_handler_that_returns_completes_its_job(job, handler):
 
 
 def test_a_second_message_does_nothing(job, handler):
-    running.run(job.id)
+    execution.run(job.id)
 
-    assert not running.run(job.id)
+    assert not execution.run(job.id)
     assert len(handler.claims) == 1
 
 
 def test_a_refusal_is_final(job, handler):
     handler.errors = [InvalidPayload("line 3 is not a number")]
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.error["code"]) == (State.FAILED, "invalid_payload")
@@ -56,7 +56,7 @@ def test_a_failure_that_may_pass_is_retried_three_times_with_growing_pauses(job,
     pauses = []
 
     for _ in range(4):
-        running.run(job.id)
+        execution.run(job.id)
         job.refresh_from_db()
         if job.state == State.DELAYED:
             pauses.append(round((job.run_at - job.heartbeat_at).total_seconds()))
@@ -69,7 +69,7 @@ def test_a_failure_that_may_pass_is_retried_three_times_with_growing_pauses(job,
 def test_a_defect_is_told_without_its_details(job, handler, caplog):
     handler.errors = [ZeroDivisionError("secret=hunter2")]
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.error["code"]) == (State.DELAYED, "internal_error")
@@ -80,7 +80,7 @@ def test_a_defect_is_told_without_its_details(job, handler, caplog):
 def test_a_job_out_of_time_says_so(job, handler):
     handler.errors = [SoftTimeLimitExceeded()]
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.error["code"]) == (State.DELAYED, "request_timeout")
@@ -89,13 +89,13 @@ def test_a_job_out_of_time_says_so(job, handler):
 def test_a_type_without_a_handler_is_left_to_a_newer_version_and_fails_after_an_hour(organization):
     job = services.enqueue(organization=organization, job_type="test.unknown", payload={})
 
-    assert not running.run(job.id)
+    assert not execution.run(job.id)
     job.refresh_from_db()
     assert (job.state, job.attempts) == (State.WAITING, 0)
 
     long_ago = job.run_at - timedelta(hours=1)
     Job.across_organizations.filter(id=job.id).update(run_at=long_ago)
-    assert running.run(job.id)
+    assert execution.run(job.id)
     job.refresh_from_db()
     assert job.state == State.FAILED
     assert "test.unknown" in job.error["detail"]
@@ -121,7 +121,7 @@ def test_what_another_version_could_not_do_is_done_by_one_that_can(organization,
 
     assert services.retry_unknown() == 1
     assert services.retry_unknown() == 0
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     stranger.refresh_from_db()
@@ -145,7 +145,7 @@ def test_what_failed_by_itself_is_left_alone_whatever_its_words(organization, ha
 def test_what_no_version_can_do_says_so_by_a_code_that_is_found_again(organization):
     job = services.enqueue(organization=organization, job_type="test.later", payload={})
     Job.across_organizations.filter(id=job.id).update(run_at=Now() - timedelta(hours=2))
-    assert running.run(job.id)
+    assert execution.run(job.id)
     registry.register("test.later", lambda held: None)
     try:
         assert services.retry_unknown() == 1
@@ -167,7 +167,7 @@ def test_what_was_asked_for_again_meanwhile_is_not_done_twice(organization, hand
 def test_a_handler_may_complete_within_its_own_transaction(job, handler, monkeypatch):
     monkeypatch.setattr(type(handler), "__call__", lambda self, claim: claim.complete())
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert job.state == State.COMPLETED
@@ -183,7 +183,7 @@ def hang_up() -> None:
 def test_a_message_that_meets_a_dead_connection_is_not_thrown_away(job, handler):
     hang_up()
 
-    assert running.run(job.id)
+    assert execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.attempts) == (State.COMPLETED, 1)
@@ -220,7 +220,7 @@ def test_no_outage_spends_an_attempt_however_long_it_lasts(job, handler, what):
     waits = []
     for _ in range(12):
         handler.errors = [OUTAGES[what]]
-        assert running.run(job.id)
+        assert execution.run(job.id)
         job.refresh_from_db()
         assert (job.state, job.attempts, job.waiting_for) == (
             State.DELAYED, 0, what.partition("-")[0],
@@ -236,7 +236,7 @@ def test_no_outage_spends_an_attempt_however_long_it_lasts(job, handler, what):
     assert waits[0] == pytest.approx(2, abs=1)
     assert waits[-1] == pytest.approx(longest, abs=1)
 
-    running.run(job.id)
+    execution.run(job.id)
     job.refresh_from_db()
     assert (job.state, job.attempts) == (State.COMPLETED, 1)
     assert (job.waiting_for, job.waiting_since, job.error) == ("", None, None)
@@ -244,7 +244,7 @@ def test_no_outage_spends_an_attempt_however_long_it_lasts(job, handler, what):
 
 def test_a_statement_out_of_time_is_the_jobs_own_failure(job, handler):
     handler.errors = [passing("57014")]
-    running.run(job.id)
+    execution.run(job.id)
     job.refresh_from_db()
     assert (job.state, job.attempts, job.waiting_for) == (State.DELAYED, 1, "")
 
@@ -253,7 +253,7 @@ def test_own_failures_between_outages_are_counted_and_no_others(job, handler):
     for error in [ServiceUnavailable(), RateLimited()] * 4:
         handler.errors = [error]
         Job.across_organizations.filter(id=job.id).update(run_at=Now())
-        running.run(job.id)
+        execution.run(job.id)
     job.refresh_from_db()
     assert (job.state, job.attempts, job.error["code"]) == (State.FAILED, 4, "rate_limited")
     assert (job.waiting_for, job.waiting_since) == ("", None)
@@ -268,12 +268,12 @@ def test_the_first_that_comes_through_wakes_the_others(organization, handler):
         jobs, [ServiceUnavailable(), ServiceUnavailable(), StorageFull()], strict=False
     ):
         handler.errors = [error]
-        running.run(job.id)
+        execution.run(job.id)
     in_minutes = Now() + timedelta(minutes=5)
     Job.across_organizations.filter(state=State.DELAYED).update(run_at=in_minutes)
     Job.across_organizations.filter(id=jobs[0].id).update(run_at=Now())
 
-    running.run(jobs[0].id)
+    execution.run(jobs[0].id)
 
     soon = Job.across_organizations.filter(state=State.DELAYED, run_at__lte=Now())
     assert set(soon) == {jobs[1]}
@@ -287,7 +287,7 @@ def test_an_outage_in_the_middle_is_noted_and_not_left_to_the_lease(job, handler
 
     monkeypatch.setattr(type(handler), "__call__", lose_the_database)
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert (job.state, job.lease_expires_at) == (State.DELAYED, None)
@@ -297,7 +297,7 @@ def test_an_outage_in_the_middle_is_noted_and_not_left_to_the_lease(job, handler
 
 @pytest.mark.django_db(transaction=True)
 def test_a_long_handler_keeps_its_lease(job, handler, monkeypatch):
-    monkeypatch.setattr(running, "HEARTBEAT", timedelta(milliseconds=20))
+    monkeypatch.setattr(execution, "HEARTBEAT", timedelta(milliseconds=20))
     beats = []
 
     def wait_for_a_beat(self, held) -> None:
@@ -308,7 +308,7 @@ def test_a_long_handler_keeps_its_lease(job, handler, monkeypatch):
 
     monkeypatch.setattr(type(handler), "__call__", wait_for_a_beat)
 
-    running.run(job.id)
+    execution.run(job.id)
 
     job.refresh_from_db()
     assert job.state == State.COMPLETED

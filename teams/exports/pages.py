@@ -9,14 +9,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.page_access import OrganizationRequest, member_page
-from teams import exports
+from teams.exports import services
 
 
 @require_POST
 @member_page
 def export(request: OrganizationRequest) -> HttpResponseRedirect:
     """Everything of the organization; then to the jobs, where its progress moves."""
-    exports.start(by=request.principal, project=None)
+    services.start(by=request.principal, project=None)
     messages.success(
         request, _("The export is being made. It will lie in the storage for seven days.")
     )

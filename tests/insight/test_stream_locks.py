@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from insight import ingest, services, turns
-from insight.giving_up import requeue
+from insight import ingest, services, stream_locks
+from insight.failed_runs import requeue
 from insight.ingest import ingest_through
 from insight.models import Issue, Run, Stream, Triage
-from jobs import running
+from jobs import execution
 from odavl.wire.errors import InProgress
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, send
@@ -118,7 +118,7 @@ def test_a_run_that_is_overtaken_leaves_nothing_and_comes_later(
 ) -> None:
     """Between the turn and the place of a small run, a large one gets ahead of it."""
     send(api, document({"a.py": [finding("base")]}))
-    place = turns.take_place
+    place = stream_locks.take_place
     overtaking: list[Any] = []
 
     def overtaken(found: Run) -> None:
@@ -139,7 +139,7 @@ def test_two_first_runs_of_a_branch_share_its_stream_whoever_is_first(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(api, document({}))
-    place = turns.take_place
+    place = stream_locks.take_place
     overtaking: list[Any] = []
 
     def overtaken(found: Run) -> None:
@@ -230,5 +230,5 @@ def test_a_worker_that_waits_for_its_turn_can_be_stopped(api: Api) -> None:
 
     with held_open(Run.across_organizations.get(sequence=2)):
         at_once(wait)
-    assert running.run(second.json()["jobId"])
-    assert running.run(first.json()["jobId"])
+    assert execution.run(second.json()["jobId"])
+    assert execution.run(first.json()["jobId"])

@@ -6,18 +6,18 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from accounts import exporting
+from accounts import exports
 from accounts.models import Organization, Project
 from accounts.rendering import iso
 from uploads.models import Upload
 
 
 def register_all() -> None:
-    exporting.register("uploads", _uploads, _upload)
+    exports.register("uploads", _uploads, _upload)
 
 
 def _uploads(organization: Organization, project: Project | None) -> QuerySet[Upload]:
-    rows = exporting.in_project(Upload)(organization, project)
+    rows = exports.in_project(Upload)(organization, project)
     return rows.select_related("stored").defer("stored__inline")
 
 

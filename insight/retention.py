@@ -32,7 +32,7 @@ from insight.models import (
     Triage,
     TriageEvent,
 )
-from insight.turns import take_free_turn
+from insight.stream_locks import take_free_turn
 from storage import services as storage
 from uploads.models import Upload
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from django.db.models import QuerySet
 
-from accounts import exporting
+from accounts import exports
 from accounts.models import Organization, Project
 from accounts.rendering import iso
 from insight.models import Issue, Run, TriageEvent
@@ -17,19 +17,19 @@ _PROJECT = "stream__project"
 
 
 def register_all() -> None:
-    exporting.register("insight-runs", _runs, run_detail)
-    exporting.register("insight-issues", _issues, _issue)
-    exporting.register("insight-triage", _decisions, _decision)
+    exports.register("insight-runs", _runs, run_detail)
+    exports.register("insight-issues", _issues, _issue)
+    exports.register("insight-triage", _decisions, _decision)
 
 
 def _runs(organization: Organization, project: Project | None) -> QuerySet[Run]:
-    rows = exporting.in_project(Run, _PROJECT)(organization, project)
+    rows = exports.in_project(Run, _PROJECT)(organization, project)
     loaded = rows.select_related("stream__project__organization", "upload__stored")
     return loaded.defer("upload__stored__inline")
 
 
 def _issues(organization: Organization, project: Project | None) -> QuerySet[Issue]:
-    rows = exporting.in_project(Issue, _PROJECT)(organization, project)
+    rows = exports.in_project(Issue, _PROJECT)(organization, project)
     return rows.select_related("stream__project__organization")
 
 
@@ -45,7 +45,7 @@ def _issue(issue: Issue) -> dict[str, Any]:
 
 
 def _decisions(organization: Organization, project: Project | None) -> QuerySet[TriageEvent]:
-    rows = exporting.in_project(TriageEvent, f"issue__{_PROJECT}")(organization, project)
+    rows = exports.in_project(TriageEvent, f"issue__{_PROJECT}")(organization, project)
     return rows.select_related("actor")
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from accounts.models import AuditEvent
 from frame.database.clock import database_now
-from insight import browsing, forgetting, queries, rendering
-from insight.forgetting import forget_lives, forget_runs
+from insight import issue_history, queries, rendering
+from insight import retention as forgetting
 from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream, Triage
+from insight.retention import forget_lives, forget_runs
 from insight.services import triage_issues
 from jobs import retention
 from storage.configuration import object_store
@@ -141,7 +142,7 @@ def test_what_is_kept_and_what_comes_is_as_if_nothing_had_gone(
     ).exists()
     for issue in Issue.across_organizations.filter(stream__branch="main"):
         assert rendering.issue_detail(issue, queries.lives_of(issue)).lives
-        assert browsing.life_of(issue)
+        assert issue_history.life_of(issue)
 
 
 # ── What stays ───────────────────────────────────────────────────────────────
@@ -272,7 +273,7 @@ def test_an_issue_that_somebody_decided_about_stays_and_comes_back(alice: Person
             "resolvedAt": None,
         }
     ]
-    assert [event.kind for event in browsing.life_of(issue)] == [
+    assert [event.kind for event in issue_history.life_of(issue)] == [
         "triage",
         "triage",
         "resolved",
@@ -290,7 +291,7 @@ def test_past_intervals_go_and_the_issue_stays(api: Api) -> None:
     issue = Issue.across_organizations.select_related("stream").get()
     assert (issue.introduced, issue.reopenings) == (5, 2)
     assert not PastInterval.across_organizations.exists()
-    assert [event.kind for event in browsing.life_of(issue)] == ["seen", "reopened"]
+    assert [event.kind for event in issue_history.life_of(issue)] == ["seen", "reopened"]
 
 
 def test_the_upload_and_its_bytes_go_unless_another_run_was_sent_the_same(api: Api) -> None:

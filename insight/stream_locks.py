@@ -22,7 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from accounts.models import Project
 from frame.database.prepared import Statement
 from insight.models import Run, Stream
-from insight.watching import Watch
+from insight.progress import Watch
 from odavl.wire.encoding import visible
 from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.limits import MAX_BRANCH_LENGTH

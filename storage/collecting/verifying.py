@@ -18,10 +18,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from odavl.wire.errors import OdavlError
+from storage.collecting.scan_cursor import ROUND_SECONDS, Round
 from storage.configuration import object_store, require_present
 from storage.models import FileState, StoredFile, StoredObject
 from storage.objects.interface import ObjectMissing
-from storage.walks import ROUND_SECONDS, Round
 
 _log = logging.getLogger(__name__)
 NAME = "gaps"

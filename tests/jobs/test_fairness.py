@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import Organization
-from jobs import registry, relay, running, services, turns
+from jobs import execution, fairness, registry, relay, services
 from jobs.claims import Claim, claim_next
 from jobs.models import Job, Priority, State
 
@@ -97,13 +97,13 @@ def test_a_message_is_good_for_any_job_of_its_queue(handler):
     many = [enqueue(flooding) for _ in range(3)]
     late = enqueue(other)
     for job in many:  # three messages of one organization
-        running.run_next("bulk", job.id)
+        execution.run_next("bulk", job.id)
 
     done = [held.job for held in handler.claims]
     assert late in done[:2]
     assert len(done) == len(set(done)) == 3
-    assert running.run_next("bulk", late.id)
-    assert not running.run_next("bulk", late.id)
+    assert execution.run_next("bulk", late.id)
+    assert not execution.run_next("bulk", late.id)
 
 
 def test_after_an_outage_of_the_broker_the_most_urgent_is_sent_and_done_first(handler, empty_queue):
@@ -134,7 +134,7 @@ def test_after_an_outage_of_the_broker_the_most_urgent_is_sent_and_done_first(ha
         for _ in range(2):
             message = queue.get(timeout=60)
             message.ack()
-            running.run_next("bulk", message.payload[0][0])
+            execution.run_next("bulk", message.payload[0][0])
     assert [held.job for held in handler.claims] == [critical, high]
 
 
@@ -143,7 +143,7 @@ def test_a_system_job_is_taken_by_its_own_message(db):
     registry.register("test.own", done.append, queue="system", area="")
     try:
         job = services.enqueue(organization=None, job_type="test.own", payload={})
-        assert running.run_next("system", job.id)
+        assert execution.run_next("system", job.id)
     finally:
         registry.unregister("test.own")
     assert [held.job for held in done] == [job]
@@ -166,7 +166,7 @@ def test_the_look_for_the_next_turn_does_not_read_the_queue(handler):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE jobs_job")
         cursor.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {turns._IN_ORDER}", {"queue": "bulk"}
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {fairness._IN_ORDER}", {"queue": "bulk"}
         )
         plan = cursor.fetchone()[0][0]["Plan"]
     assert plan["Actual Rows"] == 4

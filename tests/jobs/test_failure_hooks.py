@@ -11,7 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
-from jobs import registry, relay, running, services
+from jobs import execution, registry, relay, services
 from jobs.claims import Claim, LeaseLostError, claim
 from jobs.models import Job, State
 from odavl.wire.errors import Conflict, InvalidPayload, ServiceUnavailable
@@ -56,20 +56,20 @@ def job(organization, owner: Owner) -> Job:
 
 def test_a_refusal_is_told_at_once(job: Job, owner: Owner) -> None:
     owner.raises = InvalidPayload("No.")
-    running.run(job.id)
+    execution.run(job.id)
     assert owner.heard == [("failed", "invalid_payload")]
 
 
 def test_what_will_be_tried_again_is_not_told(job: Job, owner: Owner) -> None:
     owner.raises = ServiceUnavailable("Later.")
-    running.run(job.id)
+    execution.run(job.id)
     assert owner.heard == []
 
 
 def test_the_last_time_out_is_told(job: Job, owner: Owner) -> None:
     Job.across_organizations.update(max_retries=0)
     owner.raises = SoftTimeLimitExceeded()
-    running.run(job.id)
+    execution.run(job.id)
     assert owner.heard == [("failed", "request_timeout")]
 
 
@@ -112,7 +112,7 @@ def test_a_job_that_was_paused_often_still_runs(job: Job, owner: Owner) -> None:
         assert claim(job.id) is not None
         services.pause(job)
         services.resume(job)
-    assert running.run(job.id)
+    assert execution.run(job.id)
     job.refresh_from_db()
     assert job.state == State.COMPLETED
 
@@ -153,7 +153,7 @@ def test_a_handler_that_waits_for_the_database_is_stopped_within_seconds(
 
     thread = threading.Thread(target=stop)
     thread.start()
-    running.run(job.id)
+    execution.run(job.id)
     thread.join()
     job.refresh_from_db()
     assert job.state in {State.CANCELLED, State.PAUSED}

@@ -6,7 +6,7 @@ from accounts.rendering import iso
 from jobs.models import Job
 from jobs.rendering import job_summary
 from odavl.wire import exports as wire
-from teams.exports import file_of
+from teams.exports.services import file_of
 
 
 def export_summary(job: Job) -> wire.ExportSummary:

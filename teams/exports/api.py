@@ -17,8 +17,8 @@ from frame.bodies import read_body
 from frame.documentation import IDEMPOTENCY_KEY, PAGE, documented
 from frame.paging import paginate
 from odavl.wire import exports as wire
-from teams import exports
-from teams.rendering import export_summary
+from teams.exports import services
+from teams.exports.rendering import export_summary
 
 _NEW = msgspec.json.Decoder(wire.NewExport)
 
@@ -28,7 +28,7 @@ class ExportsView(APIView):
 
     @documented("List exports, latest first", responses={200: wire.ExportPage}, parameters=PAGE)
     def get(self, request: Request) -> Response:
-        rows = exports.exports_of(principal_of(request)).select_related("organization")
+        rows = services.exports_of(principal_of(request)).select_related("organization")
         return paginate(
             request, rows, order=("-created_at", "-id"), show=export_summary, count=True
         )
@@ -53,7 +53,7 @@ class ExportsView(APIView):
             project = project_of(principal, wanted.project_id)
 
         def make() -> tuple[int, wire.ExportSummary]:
-            return 202, export_summary(exports.start(by=principal, project=project))
+            return 202, export_summary(services.start(by=principal, project=project))
 
         return respond_once(request, make, project=project)
 
@@ -63,4 +63,4 @@ class ExportView(APIView):
 
     @documented("Tell how far an export is", responses={200: wire.ExportSummary})
     def get(self, request: Request, export_id: UUID) -> Response:
-        return Response(export_summary(exports.export_of(principal_of(request), export_id)))
+        return Response(export_summary(services.export_of(principal_of(request), export_id)))

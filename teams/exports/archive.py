@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import msgspec
 from django.utils import timezone
 
-from accounts.exporting import Table, tables
+from accounts.exports import Table, tables
 from accounts.models import Organization, Project
 from accounts.rendering import iso
 from odavl import __version__

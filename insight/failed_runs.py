@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from insight.models import Run, RunState
-from insight.turns import is_our_turn
+from insight.stream_locks import is_our_turn
 from jobs.models import Job, State
 from odavl.wire.errors import Conflict, InProgress, OdavlError, RefusedError
 from odavl.wire.problem import Problem, problem_of, rebuild_error

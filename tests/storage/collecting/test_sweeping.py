@@ -20,9 +20,10 @@ from django.utils import timezone
 from accounts.models import Organization
 from odavl.wire.encoding import gunzip, sha256_hex
 from odavl.wire.errors import BytesMissing, ServiceUnavailable
-from storage import keys, sweeping, verifying
+from storage import keys
+from storage.collecting import sweeping, verifying
+from storage.collecting.discarding import content_name, discard, hold
 from storage.configuration import object_store
-from storage.discarding import content_name, discard, hold
 from storage.files import Announced, announce, settle
 from storage.models import StoredFile, StoredObject, Walk
 from storage.objects.interface import PAGE_SIZE

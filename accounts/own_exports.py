@@ -6,19 +6,19 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from accounts import exporting
+from accounts import exports
 from accounts.models import AuditEvent, Membership, Organization, Project
 from accounts.rendering import audit_entry, iso, project_summary
 
 
 def register_all() -> None:
-    exporting.register("projects", _projects, project_summary)
-    exporting.register("members", _members, _member, of_projects=False)
-    exporting.register("audit", _audit, audit_entry, of_projects=False)
+    exports.register("projects", _projects, project_summary)
+    exports.register("members", _members, _member, of_projects=False)
+    exports.register("audit", _audit, audit_entry, of_projects=False)
 
 
 def _projects(organization: Organization, project: Project | None) -> QuerySet[Project]:
-    rows = exporting.in_project(Project, "pk")
+    rows = exports.in_project(Project, "pk")
     return rows(organization, project).select_related("organization")
 
 

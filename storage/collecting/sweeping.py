@@ -3,7 +3,8 @@
 The walk goes through the store's own listing, a few pages a round. An object goes only if its key
 is one that this hub makes for an organization it knows, if it is older than an upload can last,
 and if no row refers to it: which is looked at once more while its name is held alone, as whoever
-is about to refer to it says so until the commit (:mod:`storage.discarding`, :mod:`storage.claims`).
+is about to refer to it says so until the commit (:mod:`storage.collecting.discarding`,
+:mod:`storage.claims`).
 
 Objects of other organizations are left alone: another hub may share the bucket, or this one may
 have been given a database that is not the one which wrote them. ``manage.py storage_check`` tells
@@ -21,11 +22,11 @@ from django.conf import settings
 from frame.database.clock import database_now
 from odavl.wire.errors import OdavlError
 from storage.claims import removing, removing_at_once
+from storage.collecting.scan_cursor import ROUND_SECONDS, Round
 from storage.configuration import object_store
 from storage.keys import Key, key_of, of_known_organizations, unreferenced
 from storage.models import StoredFile
 from storage.objects.interface import Listed
-from storage.walks import ROUND_SECONDS, Round
 
 _log = logging.getLogger(__name__)
 NAME = "orphans"

@@ -25,10 +25,10 @@ from jobs.claims import Claim
 from jobs.models import Job, Queue
 from jobs.services import enqueue
 from odavl.wire.errors import StorageFull, WrongScope
-from storage.made import Made, placed_file
+from storage.generated import Made, placed_file
 from storage.models import StoredFile
 from storage.objects.interface import PIECE_SIZE
-from teams.archive import write_archive
+from teams.exports.archive import write_archive
 
 EXPORT_JOB = "teams.export"
 FILE_TYPE = "data-export"
