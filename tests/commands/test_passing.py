@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.draining import LARGEST, SECONDS, Sender, drain
-from odavl.hub.queue import UploadQueue
+from odavl.hub.queue.background import LARGEST, SECONDS, Sender, drain
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import MissingScope, ServerFault
 from tests.client.fixtures import Odavl, command, command_environment, on_a_terminal
 from tests.client.queued import enqueue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from odavl.commands.terminal import progress_text
-from odavl.hub.progress import TransferProgress
+from odavl.hub.transfer.progress import TransferProgress
 
 UPLOADING = str(TransferProgress(5, 10, 2_000_000.0, 28.0))
 

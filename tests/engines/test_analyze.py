@@ -15,8 +15,9 @@ import pytest
 from odavl.engines.insight import analyze as module
 from odavl.engines.insight.analyze import analyze, list_detectors
 from odavl.engines.insight.detectors import DETECTORS
-from odavl.engines.insight.detectors.interface import Detector, Reading, Tool
-from odavl.engines.insight.processes import Command
+from odavl.engines.insight.detectors.interface import Detector, Reading
+from odavl.engines.running.processes import Command
+from odavl.engines.running.programs import Tool
 from odavl.wire.analysis import ANALYSIS_DECODER
 from odavl.wire.errors import UsageError
 from tests.engines.documents import everything, found, report, statuses

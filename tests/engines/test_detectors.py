@@ -13,7 +13,7 @@ import pytest
 from odavl.engines.insight.analyze import analyze, list_detectors
 from odavl.engines.insight.detectors.eslint import Eslint
 from odavl.engines.insight.detectors.interface import Job
-from odavl.engines.insight.processes import DetectorFailed, Finished
+from odavl.engines.running.processes import DetectorFailed, Finished
 from tests.engines.documents import everything, found, report, statuses
 
 BESIDE_US = Path(sys.executable).parent

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odavl.engines.insight.processes import (
+from odavl.engines.running.processes import (
     Command,
     DetectorFailed,
     Processes,

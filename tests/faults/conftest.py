@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue import UploadQueue
+from odavl.hub.queue.store import UploadQueue
 from tests.client.fixtures import home, odavl, project, small_hub
 from tests.faults.queueing import SARIF
 

@@ -16,7 +16,7 @@ import brotli
 import pytest
 
 from odavl.hub.bodies import LARGEST, LARGEST_ERROR
-from odavl.hub.queue import UploadQueue
+from odavl.hub.queue.store import UploadQueue
 from odavl.hub.retry import ONCE
 from odavl.hub.transport import Answer, Call, HubClient
 from odavl.hub.workspace.remote import Remote

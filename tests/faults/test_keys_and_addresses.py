@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue import UploadQueue
+from odavl.hub.queue.store import UploadQueue
 from tests.client.fixtures import Odavl
 from tests.client.queued import enqueue
 from tests.client.small_hub import TOKEN, SmallHub

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub import queue as queue_module
-from odavl.hub.queue import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue import store as queue_module
+from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
 from odavl.wire.errors import LocalStorageFailed, QueueFull
 
 
@@ -143,7 +143,7 @@ def test_an_item_of_a_newer_version_is_named_and_left_alone(queue: UploadQueue) 
 SHORT_OF_FILES = """
 import resource, sys
 from pathlib import Path
-from odavl.hub.queue import UploadQueue
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import LocalStorageFailed
 queue = UploadQueue(Path(sys.argv[1]))
 failures = 0
@@ -242,7 +242,7 @@ def test_an_update_does_not_bring_back_what_was_cleared(queue: UploadQueue) -> N
 ADD = """
 import io, sys
 from pathlib import Path
-from odavl.hub.queue import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
 #LIMIT
 item = QueuedUpload(id=new_item_id(), product="insight", type="sarif", filePath="x", metadata={},
     hub="http://hub", idempotencyKey="key", encoding="identity", size=4, bodySize=4, sha256="",
@@ -336,7 +336,7 @@ def test_a_stale_index_is_rebuilt_when_its_sender_died(queue: UploadQueue, home:
     added = put(queue)
     program = (
         "import os, signal, sys; from pathlib import Path;"
-        "from odavl.hub.queue import UploadQueue\n"
+        "from odavl.hub.queue.store import UploadQueue\n"
         "queue = UploadQueue(Path(sys.argv[1]))\n"
         "with queue.sending(wait=True):\n"
         "    queue.update(queue.content().items[0]._replace(attempts=7))\n"

@@ -11,7 +11,7 @@ from threading import Lock
 
 import pytest
 
-from odavl.hub.division import Division, as_it_is, divided, joinable, name, named
+from odavl.hub.transfer.division import Division, as_it_is, divided, joinable, name, named
 from odavl.wire import limits
 from odavl.wire.errors import PayloadTooLarge
 from odavl.wire.joinable import looks_joinable

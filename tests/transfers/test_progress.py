@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from odavl.hub.progress import Meter, TransferProgress
+from odavl.hub.transfer.progress import Meter, TransferProgress
 
 
 class Clock:

@@ -160,7 +160,7 @@ def _hub(session: Session) -> list[Check]:
 
 
 def _queue(session: Session) -> list[Check]:
-    from odavl.hub.queue import UploadQueue
+    from odavl.hub.queue.store import UploadQueue
 
     content = UploadQueue(session.home).content()
     if aside := len(content.quarantined) + len(content.newer):

@@ -10,7 +10,7 @@ from odavl.commands.session import Session
 from odavl.commands.terminal import plural
 
 if TYPE_CHECKING:
-    from odavl.hub.draining import Drained
+    from odavl.hub.queue.background import Drained
 
 
 def send_what_waits(session: Session) -> None:
@@ -20,7 +20,7 @@ def send_what_waits(session: Session) -> None:
     outlives its step is in the way of the next one, and a container ends it anyway. So a step that
     uploads takes longer there, as what is left behind may be lost with the machine.
     """
-    from odavl.hub.draining import Sender, drain, drain_in_background
+    from odavl.hub.queue.background import Sender, drain, drain_in_background
 
     try:
         token = session.access.token

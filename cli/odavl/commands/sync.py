@@ -16,8 +16,8 @@ from odavl.commands.terminal import ProgressLine, plural, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from odavl.hub.queue import QueueContent, QueuedUpload
-    from odavl.hub.queue_run import Failure, QueueReport
+    from odavl.hub.queue.sending import Failure, QueueReport
+    from odavl.hub.queue.store import QueueContent, QueuedUpload
 
 MOST_NAMED = 20
 """How many uploads are named one by one without ``-v``."""
@@ -50,7 +50,7 @@ def queue(session: Session, /, **asked: Any) -> None:
     IDs are those that are shown; their beginning is enough. Without a terminal, --clear does not
     ask.
     """
-    from odavl.hub.queue import UploadQueue
+    from odavl.hub.queue.store import UploadQueue
 
     waiting = UploadQueue(session.home)
     if asked["clear"] or asked["drop"] or asked["retry"]:
@@ -71,7 +71,7 @@ def queue(session: Session, /, **asked: Any) -> None:
 @pass_session
 def process_queue(session: Session) -> None:
     """Send what waits, oldest first, each up to three times."""
-    from odavl.hub.queue import UploadQueue
+    from odavl.hub.queue.store import UploadQueue
 
     waiting = UploadQueue(session.home)
     content = waiting.content()
@@ -104,7 +104,7 @@ def queue_document(content: QueueContent, hub: str | None) -> dict[str, Any]:
 
 
 def _process(session: Session, waiting: Any) -> QueueReport:
-    from odavl.hub.queue_run import process_queue as send
+    from odavl.hub.queue.sending import process_queue as send
     from odavl.hub.retry import ONCE
 
     with (

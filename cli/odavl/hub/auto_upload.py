@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from odavl.hub.progress import Progress
 from odavl.hub.run_files import RunFile, RunProduct
-from odavl.hub.uploader import Destination, UploadResult, put_off, upload
+from odavl.hub.transfer.progress import Progress
+from odavl.hub.transfer.upload import Destination, UploadResult, put_off, upload
 from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import HeldError, OdavlError, TransientError
 

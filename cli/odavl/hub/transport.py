@@ -25,8 +25,8 @@ import msgspec
 
 from odavl import __version__
 from odavl.hub.bodies import LARGEST, OFFERED, bounded_body
-from odavl.hub.patience import transport_for, within
-from odavl.hub.queue_items import digest_of_key
+from odavl.hub.deadline import transport_for, within
+from odavl.hub.queue.items import digest_of_key
 from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
 from odavl.wire import limits
 from odavl.wire.errors import (

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from odavl.hub.progress import TransferProgress
-from odavl.hub.uploader import Destination, upload
+from odavl.hub.transfer.progress import TransferProgress
+from odavl.hub.transfer.upload import Destination, upload
 from odavl.wire.envelope import UploadMetadata
 
 

@@ -21,7 +21,7 @@ def import_sarif(session: Session, /, file: Path, **outcome: Any) -> None:
     """Take in FILE, SARIF 2.1.0 of any other tool, as if a detector of that name had run."""
     from odavl.commands.insight.outcome import Outcome, conclude
     from odavl.engines.insight.sarif_import import results_from_sarif
-    from odavl.hub.payload import read_regular_file
+    from odavl.hub.transfer.encoding import read_regular_file
     from odavl.wire.encoding import decode_json
     from odavl.wire.sarif import SARIF_DECODER
 

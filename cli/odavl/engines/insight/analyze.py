@@ -22,13 +22,13 @@ import msgspec
 import odavl
 from odavl.engines.insight.detectors import DETECTORS
 from odavl.engines.insight.detectors.interface import Detector, Job, Reading
-from odavl.engines.insight.detectors.interface import Tool as Program
-from odavl.engines.insight.detectors.programs import version_of
 from odavl.engines.insight.files import GIT_TIMEOUT, Selection, select_files
 from odavl.engines.insight.fingerprints import assign_fingerprints
-from odavl.engines.insight.processes import DetectorFailed, Finished, Processes
 from odavl.engines.insight.readable import changed_since, states_of
 from odavl.engines.insight.source_text import SourceFiles, strike_out_secrets
+from odavl.engines.running.processes import DetectorFailed, Finished, Processes
+from odavl.engines.running.programs import Tool as Program
+from odavl.engines.running.programs import version_of
 from odavl.wire import limits
 from odavl.wire.analysis import (
     AnalysisResults,

@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 
 import pathspec
 
-from odavl.engines.insight.processes import Command, DetectorFailed, Processes
 from odavl.engines.insight.readable import (
     can_be_named,
     read_regular_file,
     reason_of,
     why_not_readable,
 )
+from odavl.engines.running.processes import Command, DetectorFailed, Processes
 from odavl.wire import limits
 from odavl.wire.analysis import UnreadFile
 from odavl.wire.errors import UsageError

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from odavl.hub.delivery import upload_options
+from odavl.hub.transfer.delivery import upload_options
 from odavl.hub.workspace import settings
 from odavl.hub.workspace.folder import Folder, Sides, machine_name
 from odavl.hub.workspace.merging import Change, Conflict

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from odavl.hub.cutting import cut
+from odavl.hub.transfer.chunking import cut
 from odavl.hub.workspace import settings
 from odavl.hub.workspace.tree import TEMPORARY_PREFIX, Signature, Tree, signature_of
 from odavl.wire import limits

@@ -16,17 +16,16 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     decode_output,
     has_suffix,
     last_words,
     message_of,
     position,
 )
-from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, DetectorFailed, Finished, is_trusted
 from odavl.engines.insight.readable import read_regular_file, read_settings
 from odavl.engines.insight.severity import pyright_severity
+from odavl.engines.running.processes import Command, DetectorFailed, Finished, is_trusted
+from odavl.engines.running.programs import Tool, python_tool
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 

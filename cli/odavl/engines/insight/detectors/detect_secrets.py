@@ -11,13 +11,12 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     decode_output,
     position,
 )
-from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, Finished
 from odavl.engines.insight.severity import secret_severity
+from odavl.engines.running.processes import Command, Finished
+from odavl.engines.running.programs import Tool, python_tool
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 

@@ -15,15 +15,14 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     decode_output,
     has_suffix,
     message_of,
     position,
 )
-from odavl.engines.insight.detectors.programs import find_program
-from odavl.engines.insight.processes import Command, DetectorFailed, Finished, is_trusted
 from odavl.engines.insight.severity import eslint_severity
+from odavl.engines.running.processes import Command, DetectorFailed, Finished, is_trusted
+from odavl.engines.running.programs import Tool, find_program
 from odavl.wire.analysis import Diagnostic
 
 

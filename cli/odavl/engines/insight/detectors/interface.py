@@ -24,8 +24,9 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from odavl.engines.insight.files import relative_path
-from odavl.engines.insight.processes import Command, DetectorFailed, Finished
 from odavl.engines.insight.readable import has_longer_line
+from odavl.engines.running.processes import Command, DetectorFailed, Finished
+from odavl.engines.running.programs import Tool
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 from odavl.wire.encoding import visible
@@ -34,15 +35,6 @@ Decoded = TypeVar("Decoded")
 _LONGEST_COMMAND_LINE = 24_000 if sys.platform == "win32" else 120_000
 """Characters of file names handed over at once, well below what the systems take."""
 _LAST_WORDS_SIZE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """An installed analyser: how its command line starts, where it lies, which one it is."""
-
-    command: tuple[str, ...]
-    path: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)

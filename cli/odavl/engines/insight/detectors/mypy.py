@@ -12,16 +12,15 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     decode_output,
     has_suffix,
     is_one_line,
     message_of,
     position,
 )
-from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, DetectorFailed, Finished
 from odavl.engines.insight.severity import mypy_severity
+from odavl.engines.running.processes import Command, DetectorFailed, Finished
+from odavl.engines.running.programs import Tool, python_tool
 from odavl.wire.analysis import Diagnostic
 
 

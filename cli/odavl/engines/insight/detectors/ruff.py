@@ -11,17 +11,16 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     decode_output,
     has_suffix,
     message_of,
     position,
 )
-from odavl.engines.insight.detectors.programs import python_tool
 from odavl.engines.insight.files import ALWAYS_EXCLUDED
-from odavl.engines.insight.processes import Command, Finished
 from odavl.engines.insight.readable import holds_traps
 from odavl.engines.insight.severity import ruff_severity
+from odavl.engines.running.processes import Command, Finished
+from odavl.engines.running.programs import Tool, python_tool
 from odavl.wire.analysis import Diagnostic
 
 

@@ -12,15 +12,14 @@ from odavl.engines.insight.detectors.interface import (
     Detector,
     Job,
     Reading,
-    Tool,
     last_words,
     message_of,
     position,
 )
-from odavl.engines.insight.detectors.programs import python_tool
-from odavl.engines.insight.processes import Command, DetectorFailed, Finished
 from odavl.engines.insight.readable import read_settings
 from odavl.engines.insight.severity import vulture_severity
+from odavl.engines.running.processes import Command, DetectorFailed, Finished
+from odavl.engines.running.programs import Tool, python_tool
 from odavl.wire.analysis import Diagnostic
 
 _LINE = re.compile(

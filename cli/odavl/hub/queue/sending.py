@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from odavl.hub.delivery import deliver, upload_options
-from odavl.hub.due import is_put_off
-from odavl.hub.payload import Body, Payload
 from odavl.hub.private_files import open_private
-from odavl.hub.progress import Progress
-from odavl.hub.queue import QueuedUpload, UploadQueue, with_failure
+from odavl.hub.queue.schedule import is_put_off
+from odavl.hub.queue.store import QueuedUpload, UploadQueue, with_failure
 from odavl.hub.retry import full_jitter
-from odavl.hub.shipment import Shipment
+from odavl.hub.transfer.delivery import deliver, upload_options
+from odavl.hub.transfer.encoding import Body, Payload
+from odavl.hub.transfer.progress import Progress
+from odavl.hub.transfer.shipment import Shipment
 from odavl.hub.transport import HubClient
 from odavl.wire.envelope import UploadMetadata, UploadOptions
 from odavl.wire.errors import (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue import QueuedUpload, UploadQueue, timestamp
-from odavl.hub.queue_run import QueueReport, process_queue
+from odavl.hub.queue.sending import QueueReport, process_queue
+from odavl.hub.queue.store import QueuedUpload, UploadQueue, timestamp
 from odavl.hub.retry import ONCE
 from odavl.hub.transport import HubClient
 from odavl.wire.errors import (
@@ -251,8 +251,8 @@ def test_a_damaged_snapshot_is_refused_and_the_others_go_out(desk: Desk, damage:
 SEND = """
 import sys
 from pathlib import Path
-from odavl.hub.queue import UploadQueue
-from odavl.hub.queue_run import process_queue
+from odavl.hub.queue.store import UploadQueue
+from odavl.hub.queue.sending import process_queue
 from odavl.hub.transport import HubClient
 with HubClient(sys.argv[1], token=sys.argv[2]) as client:
     print(process_queue(UploadQueue(Path(sys.argv[3])), client).succeeded)

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from odavl.hub.payload import Pieces, opened
-from odavl.hub.queue import UploadQueue
-from odavl.hub.queue_run import process_queue
+from odavl.hub.queue.sending import process_queue
+from odavl.hub.queue.store import UploadQueue
+from odavl.hub.transfer.encoding import Pieces, opened
+from odavl.hub.transfer.upload import Destination, UploadResult, upload
 from odavl.hub.transport import HubClient
-from odavl.hub.uploader import Destination, UploadResult, upload
 from odavl.wire.envelope import UploadMetadata, UploadOptions, UploadStatus
 from odavl.wire.errors import (
     HubUnreachable,
@@ -259,7 +259,7 @@ def test_only_regular_files_are_taken(small_hub: SmallHub, home: Path, tmp_path:
 
 def test_ctrl_c_during_the_upload_queues(small_hub: SmallHub, home: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from odavl.hub.uploader import *;"
+        "import sys; from pathlib import Path; from odavl.hub.transfer.upload import *;"
         "from odavl.wire.envelope import UploadMetadata;"
         "d = Destination(address=sys.argv[1], token=sys.argv[2], organization_id=None,"
         " home=Path(sys.argv[3]));"
@@ -354,7 +354,7 @@ def test_a_silent_upload_fails_nothing(
         os.mkfifo(file)
     elif trouble == "queue full":
         file.write_bytes(SMALL)
-        monkeypatch.setattr("odavl.hub.queue.MAX_BYTES", 1)
+        monkeypatch.setattr("odavl.hub.queue.store.MAX_BYTES", 1)
     result = send("http://127.0.0.1:9", home, file, silent=True)
     assert (result.success, result.queued) == (False, False)
     assert isinstance(result.error, LocalStorageFailed | UsageError)

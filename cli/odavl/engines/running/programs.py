@@ -7,11 +7,11 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from odavl.engines.insight.detectors.interface import Tool
-from odavl.engines.insight.processes import Command, DetectorFailed, Processes, safe_path
+from odavl.engines.running.processes import Command, DetectorFailed, Processes, safe_path
 from odavl.wire import limits
 from odavl.wire.encoding import visible
 
@@ -19,6 +19,15 @@ _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
 _LONGEST_VERSION = 50
 _TIMEOUT = 30.0
 _MAX_OUTPUT_SIZE = 64 * limits.KIBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An installed program: how its command line starts, where it lies, which one it is."""
+
+    command: tuple[str, ...]
+    path: str
+    version: str
 
 
 def find_program(name: str, root: Path) -> Path | None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from odavl.hub import private_files
-from odavl.hub.queue_items import (
+from odavl.hub.queue.items import (
     VERSION,
     DamagedItem,
     NewerItem,

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odavl.hub.cutting import chunks_of, cut
+from odavl.hub.transfer.chunking import chunks_of, cut
 from odavl.wire.analysis import AnalysisResults, Diagnostic
 
 LARGEST = 64 * 1024

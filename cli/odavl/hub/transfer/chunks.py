@@ -4,9 +4,9 @@ There is no state of our own to keep: the same announcement with the same ``Idem
 same transfer, and its answer tells what is missing. So a transfer that was interrupted anywhere, on
 either side, goes on by being begun again.
 
-The payload is read from where it lies, once to name its chunks (:mod:`odavl.hub.division`) and, for
-what is missing and was not packed by then, once more. On a line that breaks before a chunk is
-through, what is missing is cut finer.
+The payload is read from where it lies, once to name its chunks
+(:mod:`odavl.hub.transfer.division`) and, for what is missing and was not packed by then, once more.
+On a line that breaks before a chunk is through, what is missing is cut finer.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from odavl.hub.cutting import parts
-from odavl.hub.division import Division, Pack, as_it_is, divided, joinable, name, named
-from odavl.hub.payload import ALREADY_COMPRESSED, GZIP
-from odavl.hub.progress import Meter, OnTransfer, Progress, followed
 from odavl.hub.retry import ONCE, RetryPolicy
-from odavl.hub.shipment import Shipment
+from odavl.hub.transfer.chunking import parts
+from odavl.hub.transfer.division import Division, Pack, as_it_is, divided, joinable, name, named
+from odavl.hub.transfer.encoding import ALREADY_COMPRESSED, GZIP
+from odavl.hub.transfer.progress import Meter, OnTransfer, Progress, followed
+from odavl.hub.transfer.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
 from odavl.wire import limits
 from odavl.wire.envelope import UploadOptions

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from odavl.hub.cutting import chunks_of, parts
-from odavl.hub.payload import check_size
+from odavl.hub.transfer.chunking import chunks_of, parts
+from odavl.hub.transfer.encoding import check_size
 from odavl.wire import limits
 from odavl.wire.errors import PayloadTooLarge
 from odavl.wire.joinable import is_worth_compressing, joinable_pieces

@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from odavl.hub.delivery import deliver, upload_options
-from odavl.hub.payload import Body, Payload, Pieces, compressed, opened
-from odavl.hub.progress import OnTransfer, Progress
-from odavl.hub.queue import (
+from odavl.hub.queue.items import digest_of_key
+from odavl.hub.queue.sending import PAUSES
+from odavl.hub.queue.store import (
     QueuedUpload,
     UploadQueue,
     new_item_id,
@@ -21,9 +20,10 @@ from odavl.hub.queue import (
     timestamp,
     with_failure,
 )
-from odavl.hub.queue_items import digest_of_key
-from odavl.hub.queue_run import PAUSES
-from odavl.hub.shipment import Shipment
+from odavl.hub.transfer.delivery import deliver, upload_options
+from odavl.hub.transfer.encoding import Body, Payload, Pieces, compressed, opened
+from odavl.hub.transfer.progress import OnTransfer, Progress
+from odavl.hub.transfer.shipment import Shipment
 from odavl.hub.transport import STEP_SECONDS, HubClient
 from odavl.wire.api_keys import is_well_formed
 from odavl.wire.envelope import Product, UploadMetadata

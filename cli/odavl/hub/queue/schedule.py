@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from odavl.hub.queue_items import QueuedUpload, timestamp
+from odavl.hub.queue.items import QueuedUpload, timestamp
 from odavl.hub.retry import LONGEST_RETRY_AFTER
 
 LEFT_ALONE = timedelta(hours=1)

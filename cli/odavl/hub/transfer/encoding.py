@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from odavl.hub.progress import Progress, followed
+from odavl.hub.transfer.progress import Progress, followed
 from odavl.wire import deflate, limits
 from odavl.wire.errors import LocalStorageFailed, PayloadTooLarge, UsageError
 

@@ -1,9 +1,9 @@
 """Sending what is queued in passing: a little at once, the rest by a process of its own.
 
-``python -m odavl.hub.draining HOME ADDRESS ORGANIZATION [new-rights]`` is that process (``-`` where
-the organization is not known); the key comes through standard input, where no list of processes
-shows it. Killed anywhere, it loses nothing: an item is removed once the hub has it, and what is
-sent twice is taken once.
+``python -m odavl.hub.queue.background HOME ADDRESS ORGANIZATION [new-rights]`` is that process
+(``-`` where the organization is not known); the key comes through standard input, where no list of
+processes shows it. Killed anywhere, it loses nothing: an item is removed once the hub has it, and
+what is sent twice is taken once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from odavl.hub.due import is_due
-from odavl.hub.queue import QueuedUpload, UploadQueue
-from odavl.hub.queue_run import hindrance, process_queue
+from odavl.hub.queue.schedule import is_due
+from odavl.hub.queue.sending import hindrance, process_queue
+from odavl.hub.queue.store import QueuedUpload, UploadQueue
 from odavl.hub.retry import ONCE
 from odavl.hub.transport import STEP_SECONDS, HubClient
 from odavl.wire import limits
@@ -105,7 +105,7 @@ def drain(
 def drain_in_background(sender: Sender) -> None:
     """Start a process that sends all that is due and ends. Raises :class:`OSError`."""
     # -P: a module of ours must not be looked for in the folder that the command was run in.
-    arguments = [sys.executable, "-P", "-m", "odavl.hub.draining", str(sender.home)]
+    arguments = [sys.executable, "-P", "-m", "odavl.hub.queue.background", str(sender.home)]
     arguments += [sender.address, sender.organization_id or UNKNOWN]
     process = subprocess.Popen(
         [*arguments, NEW_RIGHTS] if sender.new_rights else arguments,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from odavl.hub.payload import Payload
+from odavl.hub.transfer.encoding import Payload
 from odavl.wire.envelope import UploadMetadata
 
 

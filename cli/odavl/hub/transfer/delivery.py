@@ -10,10 +10,10 @@ from typing import IO, Literal
 
 import msgspec
 
-from odavl.hub.chunks import SMALLEST_CHUNK, transfer
-from odavl.hub.payload import GZIP, Body, compressed, without_gzip
-from odavl.hub.progress import OnTransfer, Progress
-from odavl.hub.shipment import Shipment
+from odavl.hub.transfer.chunks import SMALLEST_CHUNK, transfer
+from odavl.hub.transfer.encoding import GZIP, Body, compressed, without_gzip
+from odavl.hub.transfer.progress import OnTransfer, Progress
+from odavl.hub.transfer.shipment import Shipment
 from odavl.hub.transport import Answer, Call, HubClient, was_cut
 from odavl.wire import limits
 from odavl.wire.envelope import (

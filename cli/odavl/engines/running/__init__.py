@@ -1,0 +1,1 @@
+"""The one way in which engines run programs of others."""

@@ -1,0 +1,1 @@
+"""The offline queue: what could not be sent, whole, until it is."""

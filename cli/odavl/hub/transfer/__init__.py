@@ -1,0 +1,1 @@
+"""A payload on its way to the hub: chunking, encoding, upload."""
