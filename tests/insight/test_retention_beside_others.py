@@ -15,8 +15,8 @@ from jobs.models import State
 from odavl.wire.errors import Conflict
 from tests.cast import Api, Person
 from tests.insight.documents import document, finding, send, upload
-from tests.insight.test_forgetting import age, forget, sequences
 from tests.insight.test_ingest_jobs import job_of, large, run_jobs
+from tests.insight.test_retention import age, forget, sequences
 from tests.insight.test_turns import held_open
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -22,6 +22,7 @@ from storage.objects.interface import MARKS
 from storage.presence import Presence
 from storage.services import read
 from tests.cast import Person
+from tests.storage.collecting.test_sweeping import kept, large, rolled_back, sweep_all, uploaded
 from tests.storage.stores_lost import (
     EmptiedBucket,
     EmptiedContainer,
@@ -31,7 +32,6 @@ from tests.storage.stores_lost import (
     new_bucket,
     new_container,
 )
-from tests.storage.test_sweeping import kept, large, rolled_back, sweep_all, uploaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

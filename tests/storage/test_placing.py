@@ -30,8 +30,8 @@ from storage.services import keep_placed, read
 from storage.watched import WatchedStore
 from tests.autopilot.ledgers import edit, ledger, send
 from tests.cast import Api, Person
+from tests.storage.collecting.test_sweeping import kept, large, placing, rolled_back, sweep_all
 from tests.storage.test_files_api import stored as stored_file
-from tests.storage.test_sweeping import kept, large, placing, rolled_back, sweep_all
 from tests.teams.test_exports import asked
 from tests.transfers.manifests import transferred
 from tests.workspaces.pushes import pushed

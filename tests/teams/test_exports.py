@@ -38,7 +38,7 @@ from tests.cast import PASSWORD, Api, Person
 from tests.guardian.results import png, results
 from tests.guardian.results import send as send_results
 from tests.insight.documents import document, finding, send
-from tests.storage.test_sweeping import another_session
+from tests.storage.collecting.test_sweeping import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLES = {
