@@ -17,7 +17,7 @@ from tests.cast import Api, Person
 from tests.insight.documents import document, finding, send, upload
 from tests.insight.test_ingest_jobs import job_of, large, run_jobs
 from tests.insight.test_retention import age, forget, sequences
-from tests.insight.test_turns import held_open
+from tests.insight.test_stream_locks import held_open
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 120
