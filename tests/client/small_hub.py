@@ -28,8 +28,9 @@ from odavl.wire.envelope import (
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.errors import NotAuthenticated, NotFound, OdavlError
+from odavl.wire.errors import NotAuthenticated, NotFound, OdavlError, TransferExpired, WrongScope
 from odavl.wire.problem import CONTENT_TYPE, problem_of
+from odavl.wire.transfer import ChunkStored, TransferEnd, TransferRequest, TransferStarted
 
 TOKEN = "odavl_live_0123456789abcdefghijklmnopqrst012345"
 KEY = {"id": "key-1", "name": "laptop", "scopes": ["insight:write"]}
@@ -116,12 +117,19 @@ class SmallHub:
         """One for each upload that comes, in order; then it behaves."""
         self.faults_anywhere: deque[Fault] = deque()
         """As ``faults``, for requests of every kind."""
+        self.tokens = {TOKEN}
+        """The keys that it knows."""
+        self.organization = ""
+        """Whose those keys are, where that is to be checked: another one named is refused."""
+        self.chunks: dict[str, bytes] = {}
+        """By name: what transfers brought."""
         self.options = UploadOptions()
         self.takes_later = False
         self.statuses: deque[UploadStatus] = deque()
         self.projects: list[dict[str, Any]] = []
         self.page_size = 2
         self._answers: dict[str, Reply] = {}
+        self._transfers: dict[str, tuple[TransferRequest, str]] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -139,11 +147,14 @@ class SmallHub:
         return [each for each in self.seen if is_upload(each)]
 
     def reply(self, seen: Seen) -> Reply:
-        if seen.headers.get("authorization") != f"Bearer {TOKEN}":
+        if seen.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return problem_reply(NotAuthenticated("The key is not known."))
-        if is_upload(seen):
+        named = seen.headers.get("x-organization-id", self.organization)
+        if self.organization and named != self.organization:
+            return problem_reply(WrongScope("The key is of another organization."))
+        if is_upload(seen) or is_chunk(seen):
             with self._lock:
-                return self._upload(seen)
+                return self._taken(seen)
         path = seen.path.partition("?")[0]
         if path.startswith("/api/v1/upload/insight/"):
             return json_reply(self.statuses.popleft())
@@ -170,11 +181,47 @@ class SmallHub:
         more = str(following) if following < len(self.projects) else None
         return json_reply({"items": self.projects[start:following], "next": more})
 
-    def _upload(self, seen: Seen) -> Reply:
+    def _taken(self, seen: Seen) -> Reply:
         key = seen.headers.get("idempotency-key")
+        if is_chunk(seen):
+            return self._chunk(seen)
         if key in self._answers:
             return self._answers[key]
-        self.runs.append(_stored(seen, key))
+        if seen.path.endswith("/init"):
+            return self._begin(seen, key or "")
+        if seen.path.endswith("/finalize"):
+            wanted = msgspec.json.decode(seen.body, type=TransferEnd).upload_id
+            if wanted not in self._transfers:
+                return problem_reply(TransferExpired())
+            request, key = self._transfers[wanted]
+            payload = b"".join(self.chunks[chunk.sha256] for chunk in request.chunks)
+            assert hashlib.sha256(payload).hexdigest() == request.sha256
+            return self._run(Stored(key, request.type, payload, request.metadata))
+        return self._run(_stored(seen, key))
+
+    def _begin(self, seen: Seen, key: str) -> Reply:
+        request = msgspec.json.decode(seen.body, type=TransferRequest)
+        name = f"transfer-{key}"
+        self._transfers[name] = request, key
+        missing = [each.sha256 for each in request.chunks if each.sha256 not in self.chunks]
+        started = TransferStarted(
+            upload_id=name, missing=list(dict.fromkeys(missing)), expires_at="2030-01-01T00:00:00Z"
+        )
+        return json_reply(started, 201)
+
+    def _chunk(self, seen: Seen) -> Reply:
+        *_, transfer, _chunks, name = seen.path.split("/")
+        if transfer not in self._transfers:
+            return problem_reply(TransferExpired())
+        is_packed = seen.headers.get("content-encoding") == "gzip"
+        data = gzip.decompress(seen.body) if is_packed else seen.body
+        assert hashlib.sha256(data).hexdigest() == name
+        self.chunks[name] = data
+        return json_reply(ChunkStored(sha256=name, size=len(data)), 201)
+
+    def _run(self, run: Stored) -> Reply:
+        key = run.key
+        self.runs.append(run)
         number = len(self.runs)
         upload_id = f"upload-{number}"
         if self.takes_later:
@@ -202,6 +249,10 @@ def _new_key(seen: Seen) -> Reply:
 
 def is_upload(seen: Seen) -> bool:
     return seen.method == "POST" and seen.path.startswith("/api/v1/upload/")
+
+
+def is_chunk(seen: Seen) -> bool:
+    return seen.method == "PUT" and "/chunks/" in seen.path
 
 
 def _stored(seen: Seen, key: str | None) -> Stored:
@@ -235,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self.write(self.hub.reply(self.seen))
 
-    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - http.server's names
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - http.server's names
 
     def write(self, reply: Reply) -> None:
         # Its own Date only where the answer brings none.
