@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.schedule import is_due
-from odavl.hub.queue.store import QueuedUpload, State, timestamp
+from odavl.hub.queue.items import QueuedUpload, State, is_due, timestamp
 from tests.client.queued import enqueue
 
 

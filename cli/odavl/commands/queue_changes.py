@@ -14,7 +14,8 @@ from odavl.commands.terminal import plural
 from odavl.wire.errors import UsageError
 
 if TYPE_CHECKING:
-    from odavl.hub.queue.store import QueuedUpload, UploadQueue
+    from odavl.hub.queue.items import QueuedUpload
+    from odavl.hub.queue.store import UploadQueue
 
 REFUSED = "refused"
 """In an id's place: all that are."""

@@ -9,7 +9,6 @@ from typing import Any
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
-from odavl.hub.auto_upload import Sent, exit_code, upload_files
 from odavl.hub.run_files import (
     RunFile,
     RunProduct,
@@ -18,6 +17,7 @@ from odavl.hub.run_files import (
     named_file,
     run_ids,
 )
+from odavl.hub.uploads import Sent, exit_code, upload_files
 from odavl.project.own_files import PROJECT_FOLDER, project_folder
 from odavl.wire.errors import UsageError
 

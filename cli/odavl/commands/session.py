@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from odavl.commands.access import Access
     from odavl.hub.credentials import Credentials
     from odavl.hub.retry import RetryPolicy
-    from odavl.hub.transfer.upload import Destination
     from odavl.hub.transport import HubClient
+    from odavl.hub.uploads import Destination
     from odavl.project.config import Settings
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -159,7 +159,7 @@ class Session:
 
     def destination(self) -> Destination:
         """Where uploads go. Raises :class:`NotAuthenticated` where nothing may go."""
-        from odavl.hub.transfer.upload import Destination
+        from odavl.hub.uploads import Destination
 
         if self.access.refusal is not None:
             raise self.access.refusal

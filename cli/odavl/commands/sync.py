@@ -16,8 +16,9 @@ from odavl.commands.terminal import ProgressLine, plural, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from odavl.hub.queue.items import QueuedUpload
     from odavl.hub.queue.sending import Failure, QueueReport
-    from odavl.hub.queue.store import QueueContent, QueuedUpload
+    from odavl.hub.queue.store import QueueContent
 
 MOST_NAMED = 20
 """How many uploads are named one by one without ``-v``."""

@@ -6,6 +6,7 @@ error here, so that nobody above can take it for success.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 import time
@@ -26,7 +27,6 @@ import msgspec
 from odavl import __version__
 from odavl.hub.bodies import LARGEST, OFFERED, bounded_body
 from odavl.hub.deadline import transport_for, within
-from odavl.hub.queue.items import digest_of_key
 from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
 from odavl.wire import limits
 from odavl.wire.errors import (
@@ -289,6 +289,11 @@ class HubClient:
                 hint="Check that it runs and that the address is right (odavl doctor).",
                 request_id=request_id,
             ) from error
+
+
+def digest_of_key(key: str) -> str:
+    """Tells a key from others, and nothing of it: keys are random and long."""
+    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
 
 
 def was_cut(error: OdavlError) -> bool:

@@ -16,7 +16,7 @@ from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
 from odavl.hub.run_files import own_files
-from odavl.hub.transfer.upload import UploadResult, upload
+from odavl.hub.uploads import UploadResult, upload
 from odavl.project.git import git_facts
 from odavl.project.own_files import project_folder
 from odavl.wire.analysis import (

@@ -1,14 +1,15 @@
-"""One upload that waits: its file's form, and what a failure makes of it."""
+"""One upload that waits: its file's form, what a failure makes of it, and when it is due."""
 
 from __future__ import annotations
 
 import json
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from odavl.wire.errors import NotAuthenticated, OdavlError
+from odavl.wire.errors import HeldError, NotAuthenticated, OdavlError
+from odavl.wire.limits import LONGEST_RETRY_AFTER
 
 VERSION = 1
 
@@ -114,13 +115,6 @@ def item_in(name: str, content: bytes) -> QueuedUpload:
     return item
 
 
-def digest_of_key(key: str) -> str:
-    """Tells a key from others, and nothing of it: keys are random and long."""
-    import hashlib  # noqa: PLC0415 - looking at a queue needs none
-
-    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
-
-
 def new_item_id() -> str:
     return uuid.uuid4().hex
 
@@ -158,4 +152,29 @@ def state_of(error: OdavlError) -> State:
     """Where an upload goes that failed with ``error``."""
     if error.retryable:
         return "queued"
-    return "held" if error.exit_code == 4 else "refused"  # noqa: PLR2004 - HeldError's exit code
+    return "held" if error.exit_code == HeldError.exit_code else "refused"
+
+
+LEFT_ALONE = timedelta(hours=1)
+"""What is held is tried unasked as often as this: rights and quotas change rarely."""
+
+
+def is_due(item: QueuedUpload, *, new_rights: bool = False) -> bool:
+    """Whether ``item`` may be sent unasked; with ``new_rights`` also what waits for a person."""
+    if item.state == "refused" or is_put_off(item):
+        return False
+    if item.state == "queued" or item.nextAttemptAt or new_rights:
+        return True
+    now = datetime.now(UTC)
+    return not timestamp(now - LEFT_ALONE) < (item.lastAttemptAt or "") <= timestamp(now)
+
+
+def is_put_off(item: QueuedUpload) -> bool:
+    """Whether its next attempt lies ahead.
+
+    A clock that was set back since the last attempt, or a time beyond what a hub may ask for, must
+    not hold it for ever: neither is believed.
+    """
+    now = datetime.now(UTC)
+    latest = timestamp(now + timedelta(seconds=LONGEST_RETRY_AFTER))
+    return (item.lastAttemptAt or "") <= timestamp(now) < (item.nextAttemptAt or "") <= latest

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from odavl.hub.transfer.delivery import upload_options
+from odavl.hub.parallel import in_parallel
+from odavl.hub.transfer.upload import upload_options
 from odavl.hub.workspace import settings
 from odavl.hub.workspace.folder import Folder, Sides, machine_name
 from odavl.hub.workspace.merging import Change, Conflict
-from odavl.hub.workspace.parallel import in_parallel
 from odavl.hub.workspace.pushing import Tell
 from odavl.hub.workspace.scanning import offsets, original_of, pieces_of
 from odavl.hub.workspace.tree import Signature
