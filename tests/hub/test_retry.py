@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
-from odavl.wire.limits import LONGEST_RETRY_AFTER
+from odavl.hub.retry import LONGEST_RETRY_AFTER, RetryPolicy, date_of, parse_retry_after
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from odavl.wire.limits import LONGEST_RETRY_AFTER
+LONGEST_RETRY_AFTER = 24 * 3600.0
+"""Seconds; what a hub asks for beyond that is a mistake."""
 
 _SECONDS = re.compile(r"[0-9]{1,18}")
 

@@ -56,8 +56,6 @@ MAX_SHOWN = 200
 """Edits of a run, and checks of a test, that are told with it; the payload keeps all of them."""
 MAX_NAME_LENGTH = 100
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
-LONGEST_RETRY_AFTER = 24 * 3600.0
-"""Seconds; what a hub asks for beyond that is a mistake."""
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 200
 MIN_SIGNED_URL_SECONDS = 60

@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 
 from odavl.hub.private_files import open_private
-from odavl.hub.queue.items import QueuedUpload, is_due, is_put_off, with_failure
+from odavl.hub.queue.items import QueuedUpload, timestamp, with_failure
 from odavl.hub.queue.store import UploadQueue
-from odavl.hub.retry import ONCE, full_jitter
+from odavl.hub.retry import LONGEST_RETRY_AFTER, ONCE, full_jitter
 from odavl.hub.transfer.encoding import Body, Payload
 from odavl.hub.transfer.progress import Progress
 from odavl.hub.transfer.upload import Upload, send, upload_options
@@ -64,6 +64,9 @@ PATIENT_SECONDS = 30.0
 
 NEW_RIGHTS = "new-rights"
 UNKNOWN = "-"
+
+LEFT_ALONE = timedelta(hours=1)
+"""What is held is tried unasked as often as this: rights and quotas change rarely."""
 
 Choice = Callable[[QueuedUpload], bool]
 
@@ -308,6 +311,27 @@ def _upload(item: QueuedUpload, payload: Payload) -> Upload:
         organization_id=item.organizationId,
         project_id=item.projectId,
     )
+
+
+def is_due(item: QueuedUpload, *, new_rights: bool = False) -> bool:
+    """Whether ``item`` may be sent unasked; with ``new_rights`` also what waits for a person."""
+    if item.state == "refused" or is_put_off(item):
+        return False
+    if item.state == "queued" or item.nextAttemptAt or new_rights:
+        return True
+    now = datetime.now(UTC)
+    return not timestamp(now - LEFT_ALONE) < (item.lastAttemptAt or "") <= timestamp(now)
+
+
+def is_put_off(item: QueuedUpload) -> bool:
+    """Whether its next attempt lies ahead.
+
+    A clock that was set back since the last attempt, or a time beyond what a hub may ask for, must
+    not hold it for ever: neither is believed.
+    """
+    now = datetime.now(UTC)
+    latest = timestamp(now + timedelta(seconds=LONGEST_RETRY_AFTER))
+    return (item.lastAttemptAt or "") <= timestamp(now) < (item.nextAttemptAt or "") <= latest
 
 
 @dataclass(frozen=True, kw_only=True)
