@@ -36,6 +36,15 @@ TOKEN = "odavl_live_0123456789abcdefghijklmnopqrst012345"
 KEY = {"id": "key-1", "name": "laptop", "scopes": ["insight:write"]}
 ORGANIZATION = {"id": "org-1", "slug": "acme", "name": "Acme"}
 
+JOB = {
+    "id": "job-1", "type": "ingest", "state": "waiting", "queue": "interactive",
+    "priority": "normal", "progress": 0, "attempts": 0, "maxRetries": 3,
+    "createdAt": "2026-11-01T00:00:00Z", "runAt": "2026-11-01T00:00:00Z",
+}  # fmt: skip
+JOBS = {"items": [JOB], "statistics": {"byState": {}, "byType": {}}}
+REVISION = {"projectId": "p-1", "revision": 0}
+LATER = "2030-01-01T00:00:00Z"
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -43,6 +52,10 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def token(self) -> str:
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 @dataclass(frozen=True)
@@ -60,13 +73,15 @@ class Stored:
     type: str
     payload: bytes
     metadata: UploadMetadata
+    token: str = ""
+    """The key that brought it."""
 
 
-Fault = Callable[["_Handler"], bool]
+Fault = Callable[["Handler"], bool]
 """Misbehave; gives whether that was all, or the request is still to be answered rightly."""
 
 
-def cut(handler: _Handler) -> bool:
+def cut(handler: Handler) -> bool:
     """Close the connection without a word."""
     handler.close_connection = True
     handler.connection.shutdown(socket.SHUT_RDWR)
@@ -74,7 +89,7 @@ def cut(handler: _Handler) -> bool:
 
 
 def answer(reply: Reply) -> Fault:
-    def fault(handler: _Handler) -> bool:
+    def fault(handler: Handler) -> bool:
         handler.write(reply)
         return True
 
@@ -92,7 +107,7 @@ def html(status: int) -> Fault:
     return answer(Reply(status, page, {"Content-Type": "text/html"}))
 
 
-def lose_answer(handler: _Handler) -> bool:
+def lose_answer(handler: Handler) -> bool:
     """Do the work, then cut the connection instead of answering."""
     handler.hub.reply(handler.seen)
     return cut(handler)
@@ -117,10 +132,8 @@ class SmallHub:
         """One for each upload that comes, in order; then it behaves."""
         self.faults_anywhere: deque[Fault] = deque()
         """As ``faults``, for requests of every kind."""
-        self.tokens = {TOKEN}
-        """The keys that it knows."""
-        self.organization = ""
-        """Whose those keys are, where that is to be checked: another one named is refused."""
+        self.keys = {TOKEN: ""}
+        """Whose each key is: where that is told, a request that names another is refused."""
         self.chunks: dict[str, bytes] = {}
         """By name: what transfers brought."""
         self.options = UploadOptions()
@@ -147,10 +160,10 @@ class SmallHub:
         return [each for each in self.seen if is_upload(each)]
 
     def reply(self, seen: Seen) -> Reply:
-        if seen.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
+        owner = self.keys.get(seen.token)
+        if owner is None:
             return problem_reply(NotAuthenticated("The key is not known."))
-        named = seen.headers.get("x-organization-id", self.organization)
-        if self.organization and named != self.organization:
+        if owner and seen.headers.get("x-organization-id", owner) != owner:
             return problem_reply(WrongScope("The key is of another organization."))
         if is_upload(seen) or is_chunk(seen):
             with self._lock:
@@ -167,8 +180,31 @@ class SmallHub:
             ("GET", "/api/v1/api-keys"): lambda _seen: json_reply({"items": [KEY]}),
             ("DELETE", "/api/v1/api-keys/key-2"): lambda _seen: Reply(204),
         }
+        if path.startswith("/api/v1/sync/"):
+            return self._sync(seen, path)
         route = routes.get((seen.method, path))
         return route(seen) if route else problem_reply(NotFound())
+
+    def _sync(self, seen: Seen, path: str) -> Reply:
+        """A workspace without a revision, which lacks whatever it is offered, and no jobs."""
+        step = path.rpartition("/")[2]
+        if step == "jobs":
+            return json_reply(JOB if seen.method == "POST" else JOBS)
+        if step == "missing":
+            offered = json.loads(seen.body)["chunks"]
+            return json_reply({"missing": [each["sha256"] for each in offered], "heldUntil": LATER})
+        if step == "revisions":
+            return json_reply(REVISION, 201)
+        if "/chunks/" in path:
+            return self._workspace_chunk(seen, step)
+        return json_reply({**REVISION, "files": []})
+
+    def _workspace_chunk(self, seen: Seen, name: str) -> Reply:
+        if seen.method == "PUT":
+            packed = seen.headers.get("content-encoding") == "gzip"
+            self.chunks[name] = gzip.decompress(seen.body) if packed else seen.body
+            return json_reply({"sha256": name, "size": len(self.chunks[name])}, 201)
+        return Reply(200, self.chunks[name], {"Content-Type": "application/octet-stream"})
 
     def _new_project(self, seen: Seen) -> Reply:
         name = json.loads(seen.body)["name"]
@@ -196,7 +232,7 @@ class SmallHub:
             request, key = self._transfers[wanted]
             payload = b"".join(self.chunks[chunk.sha256] for chunk in request.chunks)
             assert hashlib.sha256(payload).hexdigest() == request.sha256
-            return self._run(Stored(key, request.type, payload, request.metadata))
+            return self._run(Stored(key, request.type, payload, request.metadata, seen.token))
         return self._run(_stored(seen, key))
 
     def _begin(self, seen: Seen, key: str) -> Reply:
@@ -205,7 +241,7 @@ class SmallHub:
         self._transfers[name] = request, key
         missing = [each.sha256 for each in request.chunks if each.sha256 not in self.chunks]
         started = TransferStarted(
-            upload_id=name, missing=list(dict.fromkeys(missing)), expires_at="2030-01-01T00:00:00Z"
+            upload_id=name, missing=list(dict.fromkeys(missing)), expires_at=LATER
         )
         return json_reply(started, 201)
 
@@ -252,7 +288,7 @@ def is_upload(seen: Seen) -> bool:
 
 
 def is_chunk(seen: Seen) -> bool:
-    return seen.method == "PUT" and "/chunks/" in seen.path
+    return seen.method == "PUT" and seen.path.startswith("/api/v1/upload/")
 
 
 def _stored(seen: Seen, key: str | None) -> Stored:
@@ -261,16 +297,16 @@ def _stored(seen: Seen, key: str | None) -> Stored:
         payload = base64.b64decode(envelope.data, validate=True)
         payload = gzip.decompress(payload) if envelope.compressed else payload
         assert envelope.sha256 == hashlib.sha256(payload).hexdigest()
-        return Stored(key, envelope.type, payload, envelope.metadata)
+        return Stored(key, envelope.type, payload, envelope.metadata, seen.token)
     compressed = seen.headers.get("content-encoding") == "gzip"
     payload = gzip.decompress(seen.body) if compressed else seen.body
     assert seen.headers["x-odavl-sha256"] == hashlib.sha256(payload).hexdigest()
     metadata = base64.urlsafe_b64decode(seen.headers["x-odavl-metadata"])
     decoded = msgspec.json.decode(metadata, type=UploadMetadata)
-    return Stored(key, seen.headers["x-odavl-type"], payload, decoded)
+    return Stored(key, seen.headers["x-odavl-type"], payload, decoded, seen.token)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: SmallHub
     seen: Seen
@@ -304,5 +340,5 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _handler_for(hub: SmallHub) -> type[_Handler]:
-    return type("Handler", (_Handler,), {"hub": hub})
+def _handler_for(hub: SmallHub) -> type[Handler]:
+    return type("HandlerOfOne", (Handler,), {"hub": hub})

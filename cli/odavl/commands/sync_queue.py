@@ -251,7 +251,7 @@ def change_queue(
     if dropped:
         waiting.drop(dropped)
     if again:
-        waiting.change([_put_back(item) for item in again])
+        waiting.change([put_back(item) for item in again])
     if session.json:
         session.emit({"dropped": _ids(dropped), "retried": _ids(again)})
         return
@@ -286,7 +286,7 @@ def _named(items: Sequence[QueuedUpload], name: str) -> QueuedUpload:
     return fitting[0]
 
 
-def _put_back(item: QueuedUpload) -> QueuedUpload:
+def put_back(item: QueuedUpload) -> QueuedUpload:
     """``item`` as if it was never tried; what stood against it last can still be read.
 
     The hub may keep its refusal for the key of the request, and would repeat it for ever. Whose
