@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
@@ -111,7 +110,7 @@ def _tell_one(session: Session, each: Sent, *, named: bool) -> None:
         session.show(printable(f"{name}Uploaded: {result.url}"))
 
 
-def _document(each: Sent) -> dict[str, Any]:
+def _document(each: Sent) -> dict[str, object]:
     return {
         "file": str(each.file.path),
         "type": each.file.type,

@@ -81,7 +81,7 @@ def process_queue(session: Session) -> None:
     raise click.exceptions.Exit(report.exit_code)
 
 
-def queue_document(content: QueueContent, hub: str | None) -> dict[str, Any]:
+def queue_document(content: QueueContent, hub: str | None) -> dict[str, object]:
     """For machines. ``oldest`` is the time of the oldest upload, None where none waits.
 
     ``byState`` counts as held what was queued for another hub than ``hub``, too.
@@ -100,12 +100,12 @@ def queue_document(content: QueueContent, hub: str | None) -> dict[str, Any]:
     }
 
 
-def _process(session: Session, waiting: Any) -> QueueReport:
+def _process(session: Session, waiting: UploadQueue) -> QueueReport:
     from odavl.hub.queue.sending import process_queue as send
     from odavl.hub.retry import ONCE
 
     with (
-        session.client(policy=ONCE, alone=True) as client,
+        session.client(policy=ONCE, leaves_queue=True) as client,
         ProgressLine(shown=session.talks) as line,
     ):
         report = send(waiting, client, wait=False, on_progress=line.tell)
@@ -216,7 +216,7 @@ def _tell_report(session: Session, report: QueueReport | None) -> None:
         session.warn(f"  and {len(failures) - MOST_NAMED:,} more (-v shows all)")
 
 
-def _failure_document(failure: Failure) -> dict[str, Any]:
+def _failure_document(failure: Failure) -> dict[str, object]:
     item, error = failure.item, failure.error
     told = (item.lastError or {}).get("code") if item.state == "refused" else None
     return {

@@ -168,7 +168,8 @@ def keyring_get(name: str) -> str | None:
     def ask() -> str | None:
         import keyring
 
-        return keyring.get_password(KEYRING_SERVICE, name)
+        kept: str | None = keyring.get_password(KEYRING_SERVICE, name)
+        return kept
 
     return next(iter(_asked(ask)), None)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -77,7 +77,7 @@ class UploadResult:
     def exit_code(self) -> int:
         return 0 if self.error is None else self.error.exit_code
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The result for machines."""
         error = self.error
         return {

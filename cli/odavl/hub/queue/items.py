@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from odavl.wire.errors import HeldError, NotAuthenticated, OdavlError
 
@@ -29,23 +29,23 @@ class QueuedUpload(NamedTuple):
     id: str
     product: str
     type: str
-    filePath: str  # noqa: N815 - the documented names of the file
-    metadata: dict[str, Any]
+    filePath: str
+    metadata: dict[str, object]
     hub: str
-    idempotencyKey: str  # noqa: N815 - see above
+    idempotencyKey: str
     encoding: str
     size: int
-    bodySize: int  # noqa: N815 - see above
+    bodySize: int
     sha256: str
-    createdAt: str  # noqa: N815 - see above
+    createdAt: str
     attempts: int = 0
-    lastAttemptAt: str | None = None  # noqa: N815 - see above
-    nextAttemptAt: str | None = None  # noqa: N815 - see above
-    lastError: dict[str, Any] | None = None  # noqa: N815 - see above
+    lastAttemptAt: str | None = None
+    nextAttemptAt: str | None = None
+    lastError: dict[str, object] | None = None
     state: State = "queued"
-    organizationId: str | None = None  # noqa: N815 - see above
-    projectId: str | None = None  # noqa: N815 - see above
-    keyDigest: str | None = None  # noqa: N815 - see above
+    organizationId: str | None = None
+    projectId: str | None = None
+    keyDigest: str | None = None
     version: int = VERSION
 
     @property

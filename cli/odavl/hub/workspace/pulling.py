@@ -77,7 +77,7 @@ def pull(folder: Folder, *, dry_run: bool, tell: Tell) -> Pulled:
     """Take what changed there. Raises what the hub tells, and :class:`LocalStorageFailed`."""
     if dry_run:
         return _foreseen(folder.sides())
-    with folder.alone():
+    with folder.locked():
         return _Pull(folder, Pulled(folder.sides()), tell).run()
 
 

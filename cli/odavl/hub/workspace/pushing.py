@@ -53,7 +53,7 @@ def push(folder: Folder, *, dry_run: bool, tell: Tell) -> Pushed:
     """
     if dry_run:
         return _looked(folder)
-    with folder.alone():
+    with folder.locked():
         for _ in range(ATTEMPTS):
             pushed = _looked(folder)
             if pushed.refused:
