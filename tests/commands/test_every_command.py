@@ -167,10 +167,13 @@ def test_a_wrong_option_is_one_line_and_2(desk: Desk, name: str) -> None:
 @EACH
 def test_a_well_hub_ends_with_its_code(desk: Desk, name: str) -> None:
     desk.sign_in()
+    desk.waits(desk.hub.address)
     code, _, warned = desk.run(name)
     assert code == COMMANDS[name].codes[1], warned
     assert bool(desk.hub.seen) == COMMANDS[name].asks_the_hub
     assert all(each.token == TOKEN for each in desk.hub.seen)
+    if COMMANDS[name].uploads or name == "sync process-queue":
+        assert desk.queued() == [], "what waited went out after what was asked for"
 
 
 @EACH
