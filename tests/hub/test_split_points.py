@@ -34,9 +34,9 @@ def divided(data: bytes, places: Sequence[int]) -> list[bytes]:
 PLACES = st.lists(st.integers(0, len(WHOLE)), max_size=6)
 
 
-@pytest.mark.parametrize("place", range(len(WHOLE) + 1))
-def test_a_stream_divided_anywhere_is_the_same_stream(place: int) -> None:
-    assert b"".join(gunzip_pieces(divided(WHOLE, [place]))) == TEXT
+def test_a_stream_divided_anywhere_is_the_same_stream() -> None:
+    for place in range(len(WHOLE) + 1):
+        assert b"".join(gunzip_pieces(divided(WHOLE, [place]))) == TEXT
 
 
 @given(PLACES)

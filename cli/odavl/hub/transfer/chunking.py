@@ -165,7 +165,7 @@ def chunks_of(pieces: Iterable[bytes], *, largest: int) -> Iterator[list[bytes]]
 
 def parts(pieces: Iterable[bytes], sizes: Iterable[int]) -> Iterator[list[bytes]]:
     """``pieces`` in parts of ``sizes``; what comes where the bytes have ended is too short."""
-    coming = iter(pieces)
+    coming = filter(None, pieces)
     rest = b""
 
     def next_part(left: int) -> list[bytes]:
