@@ -16,7 +16,7 @@ from odavl.hub.queue.sending import process_queue
 from odavl.hub.queue.store import UploadQueue
 from odavl.hub.retry import ONCE
 from odavl.hub.run_files import RunFile
-from odavl.hub.transport import HubClient
+from odavl.hub.transport import HubClient, digest_of_key
 from odavl.hub.uploads import Destination, ProjectName, UploadResult, upload, upload_files
 from odavl.hub.uploads import exit_code as exit_code_of
 from odavl.main import run
@@ -203,6 +203,20 @@ def test_several_failures_at_once_come_again_and_the_rest_is_settled(line: Line)
     assert [each.payload for each in line.hub.runs] == [b"payload 0", b"payload 2"]
     assert line.states() == {items[1].id: "refused", items[3].id: "held"}
     assert (report.succeeded, report.failed, report.exit_code, len(pauses)) == (2, 2, 5, 1)
+
+
+@pytest.mark.parametrize(("queued_with", "sent"), [(TOKEN, 1), (f"{TOKEN[:-1]}9", 0)])
+def test_what_a_key_queued_is_sent_with_that_key_alone(
+    line: Line, queued_with: str, sent: int
+) -> None:
+    """Where nobody knows whose it is, another key may be another organization's."""
+    enqueue(line.home, line.hub.address, keyDigest=digest_of_key(queued_with))
+    with HubClient(line.hub.address, token=TOKEN, policy=ONCE) as client:
+        report = process_queue(UploadQueue(line.home), client, rounds=1)
+    assert (report.succeeded, len(line.hub.uploads_seen()), len(line.states())) == (
+        sent, sent, 1 - sent,
+    )  # fmt: skip
+    assert report.exit_code == (0 if sent else 4)
 
 
 RUN_OUTCOMES = {name: OUTCOMES[name] for name in ("stored", "refused", "quota", "fault", "away")}
