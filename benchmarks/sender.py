@@ -12,7 +12,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from odavl.hub.transfer.upload import Destination, upload
+from odavl.hub.uploads import Destination, upload
 from odavl.wire.analysis import ANALYSIS_DECODER, encoded_pieces
 from odavl.wire.envelope import UploadMetadata
 

@@ -19,7 +19,8 @@ import psutil
 from benchmarks.corpus import Corpus
 from benchmarks.hub import REPOSITORY, RunningHub, clean_environment, started_hub
 from benchmarks.table import Figure, Row, Table, measure
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 
 _QUEUED = 10_000
 

@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
     # An error in the options comes before they are read, and must speak JSON as well.
     session.json = "--json" in arguments
     if sys.platform in NOT_SUPPORTED:
-        return _told(_not_supported(), session)
+        return _report_error(_not_supported(), session)
     try:
         code = _invoked(arguments, session)
         sys.stdout.flush()
@@ -104,7 +104,7 @@ def run(arguments: list[str]) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one boundary
-        return _told(error, session)
+        return _report_error(error, session)
     return code
 
 
@@ -133,7 +133,7 @@ def _invoked(arguments: list[str], session: Session) -> int:
     return 0
 
 
-def _told(error: Exception, session: Session) -> int:
+def _report_error(error: Exception, session: Session) -> int:
     """Tell ``error`` on standard error, for machines on standard output too; the exit code."""
     from odavl.wire.errors import OdavlError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.encoding import sha256_hex
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.background import LARGEST, SECONDS, Sender, drain
+from odavl.hub.queue.sending import LARGEST, SECONDS, Sender, send_in_passing
 from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import MissingScope, ServerFault
 from tests.client.fixtures import Odavl, command, command_environment, on_a_terminal
@@ -174,16 +174,16 @@ def test_it_begins_nothing_after_its_time(home: Path, small_hub: SmallHub) -> No
     for _ in range(5):
         enqueue(home, small_hub.address)
     clock = iter([0.0, 0.1, 0.2, SECONDS + 0.1, SECONDS + 0.2, SECONDS + 0.3])
-    drained = drain(sender(home, small_hub), now=lambda: next(clock))
-    assert (drained.sent, drained.failed, drained.due) == (2, 0, 3)
+    sent = send_in_passing(sender(home, small_hub), now=lambda: next(clock))
+    assert (sent.sent, sent.failed, sent.due) == (2, 0, 3)
     assert len(waiting(home)) == 3
 
 
 def test_it_gives_way_to_another_sender(home: Path, small_hub: SmallHub) -> None:
     enqueue(home, small_hub.address)
     with UploadQueue(home).sending(wait=True):
-        drained = drain(sender(home, small_hub))
-    assert (drained.sent, drained.due) == (0, 0)
+        sent = send_in_passing(sender(home, small_hub))
+    assert (sent.sent, sent.due) == (0, 0)
     assert small_hub.runs == []
 
 

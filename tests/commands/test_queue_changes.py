@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.store import QueuedUpload, UploadQueue
+from odavl.hub.queue.items import QueuedUpload
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import InvalidPayload
 from tests.client.fixtures import Odavl, on_a_terminal
 from tests.client.queued import enqueue

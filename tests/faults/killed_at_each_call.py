@@ -17,7 +17,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 
 TRACE_ME, SYSCALL, SET_OPTIONS = 0, 24, 0x4200
 EXIT_KILL = 0x100000

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 from tests.client.fixtures import Odavl, command, command_environment
 from tests.client.small_hub import TOKEN, Reply, SmallHub, answer
 from tests.faults.queueing import AWAY, SARIF, enqueue, settings

@@ -15,10 +15,9 @@ from pathlib import Path
 import brotli
 import pytest
 
-from odavl.hub.bodies import LARGEST, LARGEST_ERROR
 from odavl.hub.queue.store import UploadQueue
 from odavl.hub.retry import ONCE
-from odavl.hub.transport import Answer, Call, HubClient
+from odavl.hub.transport import LARGEST, LARGEST_ERROR, Answer, Call, HubClient
 from odavl.hub.workspace.remote import Remote
 from odavl.wire import limits
 from odavl.wire.errors import NotTheHub, RateLimited

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.store import UploadQueue, timestamp
+from odavl.hub.queue.items import timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire import limits
 from odavl.wire.api_keys import new_api_key
 from odavl.wire.envelope import UploadStored

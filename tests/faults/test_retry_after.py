@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.store import UploadQueue, timestamp
+from odavl.hub.queue.items import timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import QuotaExceeded, RateLimited
 from tests.client.fixtures import Odavl
 from tests.client.small_hub import SmallHub, problem

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from odavl.hub.queue import store as queue_module
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.errors import LocalStorageFailed, QueueFull
 
 
@@ -242,7 +243,8 @@ def test_an_update_does_not_bring_back_what_was_cleared(queue: UploadQueue) -> N
 ADD = """
 import io, sys
 from pathlib import Path
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 #LIMIT
 item = QueuedUpload(id=new_item_id(), product="insight", type="sarif", filePath="x", metadata={},
     hub="http://hub", idempotencyKey="key", encoding="identity", size=4, bodySize=4, sha256="",

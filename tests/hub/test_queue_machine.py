@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, new_item_id, timestamp
+from odavl.hub.queue.items import QueuedUpload, new_item_id, timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.wire.encoding import sha256_hex
 
 VIEWS = st.sampled_from([0, 1])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from odavl.hub.queue.schedule import is_due
-from odavl.hub.queue.store import QueuedUpload, State, timestamp
+from odavl.hub.queue.items import QueuedUpload, State, timestamp
+from odavl.hub.queue.sending import is_due
 from tests.client.queued import enqueue
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from odavl.hub.queue.items import QueuedUpload, timestamp
 from odavl.hub.queue.sending import QueueReport, process_queue
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, timestamp
+from odavl.hub.queue.store import UploadQueue
 from odavl.hub.retry import ONCE
 from odavl.hub.transport import HubClient
 from odavl.wire.errors import (

@@ -16,8 +16,8 @@ import pytest
 from odavl.hub.queue.sending import process_queue
 from odavl.hub.queue.store import UploadQueue
 from odavl.hub.transfer.encoding import Pieces, opened
-from odavl.hub.transfer.upload import Destination, UploadResult, upload
 from odavl.hub.transport import HubClient
+from odavl.hub.uploads import Destination, UploadResult, upload
 from odavl.wire.envelope import UploadMetadata, UploadOptions, UploadStatus
 from odavl.wire.errors import (
     HubUnreachable,
@@ -259,7 +259,7 @@ def test_only_regular_files_are_taken(small_hub: SmallHub, home: Path, tmp_path:
 
 def test_ctrl_c_during_the_upload_queues(small_hub: SmallHub, home: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from odavl.hub.transfer.upload import *;"
+        "import sys; from pathlib import Path; from odavl.hub.uploads import *;"
         "from odavl.wire.envelope import UploadMetadata;"
         "d = Destination(address=sys.argv[1], token=sys.argv[2], organization_id=None,"
         " home=Path(sys.argv[3]));"

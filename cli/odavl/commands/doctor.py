@@ -142,7 +142,7 @@ def _hub(session: Session) -> list[Check]:
         detail = f"nobody is signed in to {session.address}"
         return [Check(name="hub", status="warning", detail=detail, fix="odavl login --token -")]
     try:
-        with session.client(policy=ONCE, alone=True) as client:
+        with session.client(policy=ONCE, leaves_queue=True) as client:
             who = account.whoami(client)
     except HeldError as error:
         return [

@@ -38,12 +38,12 @@ class LazyGroup(click.Group):
         super().__init__(invoke_without_command=True, **settings)
         self.lazy = lazy
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.lazy)
 
     def get_command(
         self,
-        ctx: click.Context,  # noqa: ARG002 - Click's signature
+        _ctx: click.Context,
         cmd_name: str,
     ) -> click.Command | None:
         command = self.lazy.get(cmd_name)
@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
 
     def format_commands(
         self,
-        ctx: click.Context,  # noqa: ARG002 - Click's signature
+        _ctx: click.Context,
         formatter: click.HelpFormatter,
     ) -> None:
         rows = [(name, command.help) for name, command in self.lazy.items()]

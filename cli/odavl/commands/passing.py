@@ -10,7 +10,7 @@ from odavl.commands.session import Session
 from odavl.commands.terminal import plural
 
 if TYPE_CHECKING:
-    from odavl.hub.queue.background import Drained
+    from odavl.hub.queue.sending import SentInPassing
 
 
 def send_what_waits(session: Session) -> None:
@@ -20,7 +20,7 @@ def send_what_waits(session: Session) -> None:
     outlives its step is in the way of the next one, and a container ends it anyway. So a step that
     uploads takes longer there, as what is left behind may be lost with the machine.
     """
-    from odavl.hub.queue.background import Sender, drain, drain_in_background
+    from odavl.hub.queue.sending import Sender, send_in_background, send_in_passing
 
     try:
         token = session.access.token
@@ -34,11 +34,11 @@ def send_what_waits(session: Session) -> None:
             new_rights=session.has_new_rights,
         )
         on_a_terminal = sys.stderr.isatty() and not os.environ.get("CI")
-        drained = drain(sender, patient=session.has_uploaded and not on_a_terminal)
-        goes_on = bool(drained.due and on_a_terminal)
+        sent = send_in_passing(sender, patient=session.has_uploaded and not on_a_terminal)
+        goes_on = bool(sent.due and on_a_terminal)
         if goes_on:
-            drain_in_background(sender)
-        for line in _lines(drained, goes_on=goes_on):
+            send_in_background(sender)
+        for line in _lines(sent, goes_on=goes_on):
             session.say(line)
     except KeyboardInterrupt:
         session.say("Interrupted; what was not sent still waits.")
@@ -47,16 +47,14 @@ def send_what_waits(session: Session) -> None:
             session.say(f"What is queued was not sent: {error}")
 
 
-def _lines(drained: Drained, *, goes_on: bool) -> list[str]:
+def _lines(sent: SentInPassing, *, goes_on: bool) -> list[str]:
     lines = []
-    if drained.sent:
-        lines.append(f"Sent {plural(drained.sent, 'queued upload')}.")
-    if drained.due and goes_on:
-        lines.append(f"{plural(drained.due, 'more queued upload')} will go out in the background.")
-    elif drained.due:
-        lines.append(
-            f"Still queued: {plural(drained.due, 'upload')}. Send: odavl sync process-queue"
-        )
-    if drained.failed:
-        lines.append(f"Not taken: {plural(drained.failed, 'queued upload')}. See: odavl sync queue")
+    if sent.sent:
+        lines.append(f"Sent {plural(sent.sent, 'queued upload')}.")
+    if sent.due and goes_on:
+        lines.append(f"{plural(sent.due, 'more queued upload')} will go out in the background.")
+    elif sent.due:
+        lines.append(f"Still queued: {plural(sent.due, 'upload')}. Send: odavl sync process-queue")
+    if sent.failed:
+        lines.append(f"Not taken: {plural(sent.failed, 'queued upload')}. See: odavl sync queue")
     return lines

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
-from odavl.hub.auto_upload import Sent, exit_code, upload_files
 from odavl.hub.run_files import (
     RunFile,
     RunProduct,
@@ -18,6 +16,7 @@ from odavl.hub.run_files import (
     named_file,
     run_ids,
 )
+from odavl.hub.uploads import Sent, exit_code, upload_files
 from odavl.project.own_files import PROJECT_FOLDER, project_folder
 from odavl.wire.errors import UsageError
 
@@ -111,7 +110,7 @@ def _tell_one(session: Session, each: Sent, *, named: bool) -> None:
         session.show(printable(f"{name}Uploaded: {result.url}"))
 
 
-def _document(each: Sent) -> dict[str, Any]:
+def _document(each: Sent) -> dict[str, object]:
     return {
         "file": str(each.file.path),
         "type": each.file.type,

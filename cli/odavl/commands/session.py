@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from odavl.commands.access import Access
     from odavl.hub.credentials import Credentials
     from odavl.hub.retry import RetryPolicy
-    from odavl.hub.transfer.upload import Destination
     from odavl.hub.transport import HubClient
+    from odavl.hub.uploads import Destination
     from odavl.project.config import Settings
 
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., object])
 
 
 class Session:
@@ -133,10 +133,10 @@ class Session:
         if is_foreign and self.address not in self.credentials.load().hubs:
             raise not_signed_in(self.settings, self.address)
 
-    def client(self, *, policy: RetryPolicy | None = None, alone: bool = False) -> HubClient:
+    def client(self, *, policy: RetryPolicy | None = None, leaves_queue: bool = False) -> HubClient:
         """A client that speaks for the person. Raises :class:`NotAuthenticated` without a key.
 
-        When it is ``alone``, nothing that is queued goes out after it.
+        With ``leaves_queue`` nothing that is queued goes out after it.
         """
         from odavl.hub.transport import HubClient
         from odavl.wire.errors import NotAuthenticated
@@ -154,12 +154,12 @@ class Session:
             policy=policy,
             timeout=self.settings.timeout,
         )
-        self.contact = None if alone else client
+        self.contact = None if leaves_queue else client
         return client
 
     def destination(self) -> Destination:
         """Where uploads go. Raises :class:`NotAuthenticated` where nothing may go."""
-        from odavl.hub.transfer.upload import Destination
+        from odavl.hub.uploads import Destination
 
         if self.access.refusal is not None:
             raise self.access.refusal
@@ -178,28 +178,28 @@ pass_session = click.make_pass_decorator(Session)
 
 def output_options(function: AnyFunction) -> AnyFunction:
     """``-q``, ``-v`` and ``--json``, before or after the command's name."""
-    function = _flag("json", "--json", help="Print the result as JSON.")(function)
-    function = _flag("verbose", "-v", "--verbose", help="Say more; show tracebacks.")(function)
-    return _flag("quiet", "-q", "--quiet", help="Say only what must be known.")(function)
+    function = _flag("json", "--json", about="Print the result as JSON.")(function)
+    function = _flag("verbose", "-v", "--verbose", about="Say more; show tracebacks.")(function)
+    return _flag("quiet", "-q", "--quiet", about="Say only what must be known.")(function)
 
 
 def hub_options(function: AnyFunction) -> AnyFunction:
     """``--hub`` and ``--organization``."""
     function = _setting(
-        "organization_id", "--organization", metavar="ID", help="Act in this organization."
+        "organization_id", "--organization", metavar="ID", about="Act in this organization."
     )(function)
-    return _setting("cloud_api", "--hub", "--cloud-api", metavar="URL", help="The hub's address.")(
+    return _setting("cloud_api", "--hub", "--cloud-api", metavar="URL", about="The hub's address.")(
         function
     )
 
 
-def _flag(attribute: str, *names: str, help: str) -> Callable[[AnyFunction], AnyFunction]:  # noqa: A002 - Click's word
-    def note(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click calls it
+def _flag(attribute: str, *names: str, about: str) -> Callable[[AnyFunction], AnyFunction]:
+    def note(ctx: click.Context, _param: click.Parameter, value: object) -> None:
         if value:
             setattr(ctx.ensure_object(Session), attribute, True)
 
     return click.option(
-        *names, is_flag=True, expose_value=False, is_eager=True, callback=note, help=help
+        *names, is_flag=True, expose_value=False, is_eager=True, callback=note, help=about
     )
 
 
@@ -207,10 +207,10 @@ def _setting(
     key: str,
     *names: str,
     metavar: str,
-    help: str,  # noqa: A002 - Click's word
+    about: str,
 ) -> Callable[[AnyFunction], AnyFunction]:
     def note(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if value is not None:
             ctx.ensure_object(Session).flags[key] = value
 
-    return click.option(*names, expose_value=False, callback=note, metavar=metavar, help=help)
+    return click.option(*names, expose_value=False, callback=note, metavar=metavar, help=about)

@@ -164,7 +164,7 @@ def _text(page: JobPage) -> str:
             job.state,
             f"{job.progress} %",
             job.created_at[:19].replace("T", " "),
-            _note(job),
+            _remark(job),
         )
         for job in page.items
     ]
@@ -174,7 +174,7 @@ def _text(page: JobPage) -> str:
     return "\n".join(lines)
 
 
-def _note(job: JobSummary) -> str:
+def _remark(job: JobSummary) -> str:
     if job.problem is not None and job.state != "completed":
         return job.problem.detail
     return job.url or ""

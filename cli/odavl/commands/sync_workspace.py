@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -38,6 +38,8 @@ def _project_option(function: AnyFunction) -> AnyFunction:
     )
 
 
+_KILO = 1_000
+Item = TypeVar("Item")
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 
 
@@ -52,7 +54,7 @@ def push(session: Session, *, dry_run: bool, project: str | None) -> None:
     from odavl.hub.workspace.pushing import push as send
 
     with (
-        _opened(session, project, alone=dry_run) as folder,
+        _opened(session, project, leaves_queue=dry_run) as folder,
         ProgressLine(shown=session.talks) as line,
     ):
         pushed = send(folder, dry_run=dry_run, tell=line.tell)
@@ -74,7 +76,7 @@ def pull(session: Session, *, dry_run: bool, project: str | None) -> None:
     from odavl.hub.workspace.pulling import pull as take
 
     with (
-        _opened(session, project, alone=dry_run) as folder,
+        _opened(session, project, leaves_queue=dry_run) as folder,
         ProgressLine(shown=session.talks) as line,
     ):
         pulled = take(folder, dry_run=dry_run, tell=line.tell)
@@ -92,7 +94,7 @@ def pull(session: Session, *, dry_run: bool, project: str | None) -> None:
 @pass_session
 def status(session: Session, *, project: str | None) -> None:
     """Show what push would send, what pull would bring, and what contradicts."""
-    with _opened(session, project, alone=True) as folder:
+    with _opened(session, project, leaves_queue=True) as folder:
         sides = folder.sides()
     if session.json:
         session.emit(_status_document(sides))
@@ -108,8 +110,8 @@ def status(session: Session, *, project: str | None) -> None:
 
 
 @contextmanager
-def _opened(session: Session, project: str | None, *, alone: bool) -> Iterator[Folder]:
-    """``alone``: not even what is queued goes out, for commands that write nothing."""
+def _opened(session: Session, project: str | None, *, leaves_queue: bool) -> Iterator[Folder]:
+    """``leaves_queue``: not even what is queued goes out, for commands that write nothing."""
     from odavl.hub.workspace.folder import Folder
     from odavl.hub.workspace.remote import Remote
     from odavl.project.root import PROJECT_FOLDER
@@ -122,7 +124,7 @@ def _opened(session: Session, project: str | None, *, alone: bool) -> Iterator[F
             f"{path} holds your own ODAVL files, such as keys; they are not synchronised.",
             hint="Run it in the folder of a project.",
         )
-    with session.client(alone=alone) as client:
+    with session.client(leaves_queue=leaves_queue) as client:
         yield Folder(path, Remote(client, _project(session, client, project)))
 
 
@@ -250,20 +252,20 @@ def _warn_of_more(session: Session, items: Sequence[object]) -> None:
         session.warn(f"  and {len(items) - MOST_NAMED:,} more (-v shows all)")
 
 
-def _few(session: Session, items: Sequence[Any]) -> Sequence[Any]:
+def _few(session: Session, items: Sequence[Item]) -> Sequence[Item]:
     return items if session.verbose else items[:MOST_NAMED]
 
 
 def _size(count: int) -> str:
     size = float(count)
     for unit in ("bytes", "kB", "MB"):
-        if size < 1000 or unit == "MB":  # noqa: PLR2004 - SI units
+        if size < _KILO or unit == "MB":
             break
         size /= 1000
     return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
 
 
-def _status_document(sides: Sides) -> dict[str, Any]:
+def _status_document(sides: Sides) -> dict[str, object]:
     found = sides.comparison
     return {
         **_sides_document(sides),
@@ -275,7 +277,7 @@ def _status_document(sides: Sides) -> dict[str, Any]:
     }
 
 
-def _push_document(pushed: Pushed, *, dry_run: bool) -> dict[str, Any]:
+def _push_document(pushed: Pushed, *, dry_run: bool) -> dict[str, object]:
     found = pushed.sides.comparison
     return {
         **_sides_document(pushed.sides),
@@ -291,7 +293,7 @@ def _push_document(pushed: Pushed, *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _pull_document(pulled: Pulled, *, dry_run: bool) -> dict[str, Any]:
+def _pull_document(pulled: Pulled, *, dry_run: bool) -> dict[str, object]:
     return {
         **_sides_document(pulled.sides),
         "dryRun": dry_run,
@@ -305,7 +307,7 @@ def _pull_document(pulled: Pulled, *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _sides_document(sides: Sides) -> dict[str, Any]:
+def _sides_document(sides: Sides) -> dict[str, object]:
     """``seenRevision`` is the newest one that this machine has seen; 0 for none."""
     return {
         "projectId": sides.head.project_id,

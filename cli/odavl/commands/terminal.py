@@ -27,6 +27,7 @@ PROGRESS_AFTER = 1.0
 _BAR_WIDTH = 24
 _NARROWEST_BAR = 6
 _REDRAW_EVERY = 0.1
+_TWO_DIGITS, _FOUR_DIGITS = 0xFF, 0xFFFF
 _USUAL_COLUMNS = 79
 _USUAL_LINES = 24
 
@@ -129,6 +130,6 @@ def _columns() -> int:
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if code <= 0xFF:  # noqa: PLR2004 - two hexadecimal digits
+    if code <= _TWO_DIGITS:
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
+    return f"\\u{code:04x}" if code <= _FOUR_DIGITS else f"\\U{code:08x}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from odavl.commands.session import Session
-from odavl.hub.auto_upload import ProjectName
-from odavl.hub.transfer.upload import UploadResult
+from odavl.hub.uploads import ProjectName, UploadResult
 from odavl.project.link import read_link
 from odavl.wire.errors import InternalError, NotAuthenticated
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -30,7 +30,7 @@ def whoami(session: Session) -> None:
         session.show(f"{name + ':':14}{printable(value)}")
 
 
-def document(address: str, who: WhoAmI) -> dict[str, Any]:
+def document(address: str, who: WhoAmI) -> dict[str, object]:
     """For machines: the hub's answer, and which hub it was."""
     import msgspec
 

@@ -9,8 +9,11 @@ file that was copied or backed up alone, not against somebody who reads the whol
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -22,9 +25,16 @@ from odavl.hub.private_files import (
 )
 from odavl.wire.errors import LocalStorageFailed, NotAuthenticated
 
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+Answer = TypeVar("Answer")
+
 FILE_NAME = "credentials.json"
 KEY_FILE_NAME = "credentials.key"
 KEYRING_SERVICE = "odavl"
+KEYRING_SECONDS = 30.0
+"""As long may somebody take who is asked to unlock it; then it is as if there were none."""
 
 
 class SignIn(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):
@@ -81,7 +91,8 @@ class Credentials:
         ensure_folder(self.home)
         with file_lock(self.home / "credentials.lock"):
             content = self.load()
-            encrypted = self._cipher(make=True).encrypt(token.encode()).decode()
+            cipher = self._cipher() or self._new_cipher()
+            encrypted = cipher.encrypt(token.encode()).decode()
             content.hubs[address] = msgspec.structs.replace(sign_in, token=encrypted)
             content.current = address
             self._write(content)
@@ -99,33 +110,41 @@ class Credentials:
         return known
 
     def _write(self, content: CredentialsFile) -> None:
-        document: Any = msgspec.to_builtins(content)
-        write_private_bytes(self.path, json.dumps(document, indent=2).encode() + b"\n")
+        document = json.dumps(msgspec.to_builtins(content), indent=2)
+        write_private_bytes(self.path, document.encode() + b"\n")
 
     def _decrypted(self, encrypted: str) -> str:
         from cryptography.fernet import InvalidToken
 
+        cipher = self._cipher()
+        if cipher is None:
+            raise NotAuthenticated(
+                f"The key to {self.path} is gone or damaged.",
+                hint="Sign in again: odavl login --token -",
+            )
         try:
-            token: bytes = self._cipher(make=False).decrypt(encrypted)
-            return token.decode()
+            return cipher.decrypt(encrypted).decode()
         except (InvalidToken, ValueError) as error:
             raise NotAuthenticated(
                 f"The secret in {self.path} cannot be decrypted with this machine's key.",
                 hint="Sign in again: odavl login --token -",
             ) from error
 
-    def _cipher(self, *, make: bool) -> Any:
+    def _cipher(self) -> Fernet | None:
+        """None where there is no key, or one that is none: then a new sign-in makes another."""
         from cryptography.fernet import Fernet
 
         key = self._key()
-        if key is None:
-            if not make:
-                raise NotAuthenticated(
-                    f"The key to {self.path} is gone.",
-                    hint="Sign in again: odavl login --token -",
-                )
-            key = Fernet.generate_key()
-            self._keep_key(key)
+        try:
+            return Fernet(key) if key else None
+        except ValueError:
+            return None
+
+    def _new_cipher(self) -> Fernet:
+        from cryptography.fernet import Fernet
+
+        key = Fernet.generate_key()
+        self._keep_key(key)
         return Fernet(key)
 
     def _key(self) -> bytes | None:
@@ -137,33 +156,48 @@ class Credentials:
         return kept.encode() if kept else None
 
     def _keep_key(self, key: bytes) -> None:
-        if not keyring_set(str(self.home), key.decode()):
-            write_private_bytes(self.home / KEY_FILE_NAME, key + b"\n")
+        file = self.home / KEY_FILE_NAME
+        # A file that is there hides what the keyring holds, also when it is damaged.
+        if file.exists() or not keyring_set(str(self.home), key.decode()):
+            write_private_bytes(file, key + b"\n")
 
 
 def keyring_get(name: str) -> str | None:
     """The secret that the system's keyring holds, or None, also where there is no keyring."""
-    try:
+
+    def ask() -> str | None:
         import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        return None
-    try:
+
         kept: str | None = keyring.get_password(KEYRING_SERVICE, name)
-    except (KeyringError, OSError, RuntimeError):
-        return None
-    return kept
+        return kept
+
+    return next(iter(_asked(ask)), None)
 
 
 def keyring_set(name: str, secret: str) -> bool:
     """Whether the system's keyring took the secret and gives it back."""
-    try:
+
+    def ask() -> None:
         import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        return False
-    try:
+
         keyring.set_password(KEYRING_SERVICE, name, secret)
-    except (KeyringError, OSError, RuntimeError):
-        return False
-    return keyring_get(name) == secret
+
+    return bool(_asked(ask)) and keyring_get(name) == secret
+
+
+def _asked(ask: Callable[[], Answer]) -> list[Answer]:
+    """The answer, if there is one in time.
+
+    Behind a keyring stands a program of somebody else: it may fail in any way, or wait for a
+    person who sits at no screen.
+    """
+    found: list[Answer] = []
+
+    def run() -> None:
+        with suppress(Exception):
+            found.append(ask())
+
+    asking = threading.Thread(target=run, daemon=True)
+    asking.start()
+    asking.join(KEYRING_SECONDS)
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from odavl.hub.leases import lease
 from odavl.wire.errors import LocalStorageFailed
 
 fcntl: Any
@@ -36,8 +37,6 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
             raise LocalStorageFailed(f"{path} is not a regular file.")
         mine = _flocked(descriptor, wait=wait)
         if mine is None or (mine and _is_shared(os.fstat(descriptor).st_dev)):
-            from odavl.hub.leases import lease  # noqa: PLC0415 - rare, and it needs threads
-
             with lease(path.with_name(f"{path.name}.lease"), wait=wait) as leased:
                 yield leased
         else:

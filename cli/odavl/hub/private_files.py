@@ -23,7 +23,7 @@ def ensure_folder(folder: Path) -> None:
 
     Where others could look into it, its files are made their owner's as well.
     """
-    with _told(folder, "cannot be used"):
+    with _as_local_failure(folder, "cannot be used"):
         folder.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=FOLDER_MODE)
@@ -46,7 +46,7 @@ def write_private(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     Temporary file, fsync, rename, fsync of the folder.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}")
-    with _told(path, "cannot be written"):
+    with _as_local_failure(path, "cannot be written"):
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
@@ -84,7 +84,7 @@ def read_private(path: Path) -> bytes | None:
     file = open_private(path)
     if file is None:
         return None
-    with file, _told(path, "cannot be read"):
+    with file, _as_local_failure(path, "cannot be read"):
         return file.read()
 
 
@@ -93,7 +93,7 @@ def open_private(path: Path) -> IO[bytes] | None:
 
     Raises :class:`LocalStorageFailed` for anything but a regular file.
     """
-    with _told(path, "cannot be read"):
+    with _as_local_failure(path, "cannot be read"):
         try:
             # O_NONBLOCK: a FIFO in the file's place must be refused, not waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -112,14 +112,14 @@ def open_private(path: Path) -> IO[bytes] | None:
 def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """As :func:`odavl.hub.locks.file_lock`, with what stands against it told."""
     with contextlib.ExitStack() as held:
-        with _told(path, "cannot be locked"):
+        with _as_local_failure(path, "cannot be locked"):
             mine = held.enter_context(locks.file_lock(path, wait=wait))
         yield mine
 
 
 def touch(path: Path) -> None:
     """``path`` exists; empty where it was not there."""
-    with _told(path, "cannot be written"):
+    with _as_local_failure(path, "cannot be written"):
         path.touch(mode=FILE_MODE)
 
 
@@ -143,13 +143,13 @@ def discard(path: Path) -> None:
 
 def empty_folder(folder: Path) -> None:
     """Remove all that is in ``folder``, if it exists."""
-    with _told(folder, "cannot be emptied"), contextlib.suppress(FileNotFoundError):
+    with _as_local_failure(folder, "cannot be emptied"), contextlib.suppress(FileNotFoundError):
         for path in list(folder.iterdir()):
             discard(path)
 
 
 @contextlib.contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _as_local_failure(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -2,15 +2,20 @@
 
 Whatever is not a hub's answer (a proxy's page, a captive portal, a redirect to somebody else) is an
 error here, so that nobody above can take it for success.
+
+The body of an answer is read within bounds: a hub that was taken over must not fill our memory.
+Only what we offer is inflated, piece by piece, and never further than the caller can use. HTTPX
+would inflate a whole piece at once, a few kilobytes of brotli to more than a gigabyte.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -24,11 +29,9 @@ import httpx
 import msgspec
 
 from odavl import __version__
-from odavl.hub.bodies import LARGEST, OFFERED, bounded_body
 from odavl.hub.deadline import transport_for, within
-from odavl.hub.queue.items import digest_of_key
 from odavl.hub.retry import RetryPolicy, date_of, parse_retry_after
-from odavl.wire import limits
+from odavl.wire import deflate, limits
 from odavl.wire.errors import (
     HubUnreachable,
     MissingScope,
@@ -54,6 +57,15 @@ _STEPS = 4
 """All of an exchange may take as many, and what its body needs at ``_SLOWEST``."""
 _SLOWEST = 8 * limits.KIBIBYTE
 """Bytes a second that a line must carry."""
+
+_OFFERED = "gzip"
+"""What ``Accept-Encoding`` says."""
+
+LARGEST = 16 * limits.MEBIBYTE
+"""Bytes of an answer; the longest is a workspace's list of files."""
+
+LARGEST_ERROR = limits.MEBIBYTE
+_INFLATED_STEP = 64 * limits.KIBIBYTE
 
 _PIECE = 256 * limits.KIBIBYTE
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -148,7 +160,7 @@ class HubClient:
             headers={
                 "User-Agent": f"odavl/{__version__}",
                 "Accept": "application/json",
-                "Accept-Encoding": OFFERED,
+                "Accept-Encoding": _OFFERED,
             },
             verify=context,
             transport=transport_for(address, context),
@@ -281,7 +293,7 @@ class HubClient:
                 return Answer(
                     status=response.status_code,
                     headers=dict(response.headers),
-                    body=bounded_body(response, call.largest),
+                    body=_bounded_body(response, call.largest),
                 )
         except httpx.TransportError as error:
             raise HubUnreachable(
@@ -289,6 +301,11 @@ class HubClient:
                 hint="Check that it runs and that the address is right (odavl doctor).",
                 request_id=request_id,
             ) from error
+
+
+def digest_of_key(key: str) -> str:
+    """Tells a key from others, and nothing of it: keys are random and long."""
+    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
 
 
 def was_cut(error: OdavlError) -> bool:
@@ -299,6 +316,52 @@ def was_cut(error: OdavlError) -> bool:
     return isinstance(error, HubUnreachable) and isinstance(
         cause, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError | httpx.CloseError
     )
+
+
+def _bounded_body(response: httpx.Response, largest: int) -> bytes:
+    """The body, inflated where it is gzip. Raises :class:`NotTheHub` for more than ``largest``.
+
+    An error's body is held to :data:`LARGEST_ERROR`, whatever was wanted.
+    """
+    if response.is_error:
+        largest = min(largest, LARGEST_ERROR)
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity", _OFFERED}:
+        raise NotTheHub("The answer is encoded in a way that was not asked for.")
+    # What cannot be compressed is a little longer for it.
+    raw = _within(response.iter_raw(), largest + largest // 8 + _INFLATED_STEP)
+    try:
+        return b"".join(_within(_inflated(raw) if encoding == _OFFERED else raw, largest))
+    except deflate.DeflateError as error:
+        raise NotTheHub("The answer cannot be decoded.") from error
+
+
+def _within(pieces: Iterable[bytes], largest: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > largest:
+            raise NotTheHub("The answer is larger than any a hub gives.")
+        yield piece
+
+
+def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """All members, one after the other; one that ends too early is damaged."""
+    inflater = deflate.inflater(deflate.GZIP)
+    is_begun = False
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if inflater.eof:
+                inflater = deflate.inflater(deflate.GZIP)
+            is_begun = True
+            yield inflater.decompress(rest, _INFLATED_STEP)
+            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+    if is_begun and not inflater.eof:
+        # What it holds back fits into a step; more would have left an unconsumed tail.
+        yield inflater.flush()
+        if not inflater.eof:
+            raise NotTheHub("The answer ends too early.")
 
 
 def _judged(answer: Answer, request_id: str, wants: str = "") -> Answer:

@@ -143,7 +143,7 @@ def _check_that_it_may_be_set(table: Mapping[str, object], origin: str) -> None:
 
 def checked_table(table: Mapping[str, object], origin: str) -> dict[str, Any]:
     """``table`` with every value in the type of its setting; ``origin`` is named in errors."""
-    return {key: _checked(key, value, origin) for key, value in table.items()}
+    return {key: _of_its_type(key, value, origin) for key, value in table.items()}
 
 
 def normalize_address(text: str, origin: str) -> str:
@@ -219,7 +219,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, object]:
         raise UsageError(f"{path} is not valid TOML: {error}.") from error
 
 
-def _checked(key: str, value: object, origin: str) -> object:
+def _of_its_type(key: str, value: object, origin: str) -> object:
     if key not in KEYS:
         raise _wrong(origin, key, f"is not a setting; there are {', '.join(KEYS)}")
     if key in _LISTS:

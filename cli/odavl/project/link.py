@@ -19,9 +19,9 @@ class ProjectLink:
     """A project of a hub. It holds only while ``hub`` is the hub in use."""
 
     hub: str
-    projectId: str  # noqa: N815 - the names in the file are those of the API
-    projectName: str  # noqa: N815 - see above
-    organizationId: str  # noqa: N815 - see above
+    projectId: str
+    projectName: str
+    organizationId: str
 
 
 def read_link(root: Path) -> ProjectLink | None:

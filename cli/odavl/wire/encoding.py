@@ -73,7 +73,7 @@ def gunzip_pieces(
             yield piece
         pending = unpacker.unconsumed_tail
         if not piece and not pending and not unpacker.eof:
-            pending = next(sources, b"")
+            pending = next(filter(None, sources), b"")
             if not pending:
                 raise MalformedGzip("The gzip stream ends too early.")
     if unpacker.unused_data or any(sources):

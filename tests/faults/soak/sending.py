@@ -21,12 +21,13 @@ from typing import Any
 
 import msgspec
 
+from odavl.hub.queue.items import QueuedUpload
 from odavl.hub.queue.sending import process_queue
-from odavl.hub.queue.store import QueuedUpload, UploadQueue
+from odavl.hub.queue.store import UploadQueue
 from odavl.hub.retry import RetryPolicy
-from odavl.hub.transfer.delivery import LARGEST_ENVELOPED
-from odavl.hub.transfer.upload import Destination, upload
+from odavl.hub.transfer.upload import LARGEST_ENVELOPED
 from odavl.hub.transport import HubClient
+from odavl.hub.uploads import Destination, upload
 from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import OdavlError
 from odavl.wire.limits import CHUNK_SIZE

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from odavl.hub.transfer.progress import TransferProgress
-from odavl.hub.transfer.upload import Destination, upload
+from odavl.hub.uploads import Destination, upload
 from odavl.wire.envelope import UploadMetadata
 
 

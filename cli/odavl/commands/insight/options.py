@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
 from odavl.wire.analysis import SEVERITIES
 
 FORMATS = ("text", "json", "sarif")
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., object])
 
 
 def outcome_options(function: AnyFunction) -> AnyFunction:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,7 +15,7 @@ from odavl.commands.session import Session
 from odavl.commands.terminal import ProgressLine, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
 from odavl.hub.run_files import own_files
-from odavl.hub.transfer.upload import UploadResult, upload
+from odavl.hub.uploads import UploadResult, upload
 from odavl.project.git import git_facts
 from odavl.project.own_files import project_folder
 from odavl.wire.analysis import (
@@ -162,8 +161,10 @@ def _tell_upload(session: Session, sent: UploadResult | None, asked: Outcome) ->
         (session.show if asked.format_name == "text" and not asked.output else session.say)(line)
 
 
-def _document(results: AnalysisResults, export: Path, sent: UploadResult | None) -> dict[str, Any]:
-    document: dict[str, Any] = msgspec.to_builtins(results)
+def _document(
+    results: AnalysisResults, export: Path, sent: UploadResult | None
+) -> dict[str, object]:
+    document: dict[str, object] = msgspec.to_builtins(results)
     return {
         **document,
         "counts": text_output.counts(results),
@@ -174,9 +175,9 @@ def _document(results: AnalysisResults, export: Path, sent: UploadResult | None)
     }
 
 
-def _detector_document(report: DetectorReport) -> dict[str, Any]:
+def _detector_document(report: DetectorReport) -> dict[str, object]:
     """Every field, those at their default as well: the wire leaves them out."""
-    values: dict[str, Any] = msgspec.structs.asdict(report)
+    values: dict[str, object] = msgspec.structs.asdict(report)
     values["durationMs"] = values.pop("duration_ms")
     values["unreadFiles"] = msgspec.to_builtins(values.pop("unread_files"))
     values["unreadCount"] = values.pop("unread_count")

@@ -6,9 +6,9 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from odavl.wire.errors import NotAuthenticated, OdavlError
+from odavl.wire.errors import HeldError, NotAuthenticated, OdavlError
 
 VERSION = 1
 
@@ -29,23 +29,23 @@ class QueuedUpload(NamedTuple):
     id: str
     product: str
     type: str
-    filePath: str  # noqa: N815 - the documented names of the file
-    metadata: dict[str, Any]
+    filePath: str
+    metadata: dict[str, object]
     hub: str
-    idempotencyKey: str  # noqa: N815 - see above
+    idempotencyKey: str
     encoding: str
     size: int
-    bodySize: int  # noqa: N815 - see above
+    bodySize: int
     sha256: str
-    createdAt: str  # noqa: N815 - see above
+    createdAt: str
     attempts: int = 0
-    lastAttemptAt: str | None = None  # noqa: N815 - see above
-    nextAttemptAt: str | None = None  # noqa: N815 - see above
-    lastError: dict[str, Any] | None = None  # noqa: N815 - see above
+    lastAttemptAt: str | None = None
+    nextAttemptAt: str | None = None
+    lastError: dict[str, object] | None = None
     state: State = "queued"
-    organizationId: str | None = None  # noqa: N815 - see above
-    projectId: str | None = None  # noqa: N815 - see above
-    keyDigest: str | None = None  # noqa: N815 - see above
+    organizationId: str | None = None
+    projectId: str | None = None
+    keyDigest: str | None = None
     version: int = VERSION
 
     @property
@@ -114,13 +114,6 @@ def item_in(name: str, content: bytes) -> QueuedUpload:
     return item
 
 
-def digest_of_key(key: str) -> str:
-    """Tells a key from others, and nothing of it: keys are random and long."""
-    import hashlib  # noqa: PLC0415 - looking at a queue needs none
-
-    return hashlib.sha256(b"odavl queue\0" + key.encode()).hexdigest()[:32]
-
-
 def new_item_id() -> str:
     return uuid.uuid4().hex
 
@@ -158,4 +151,4 @@ def state_of(error: OdavlError) -> State:
     """Where an upload goes that failed with ``error``."""
     if error.retryable:
         return "queued"
-    return "held" if error.exit_code == 4 else "refused"  # noqa: PLR2004 - HeldError's exit code
+    return "held" if error.exit_code == HeldError.exit_code else "refused"

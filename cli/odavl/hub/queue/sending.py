@@ -1,23 +1,33 @@
-"""Sending what is queued: by ``odavl sync process-queue``, and after what reached the hub."""
+"""Sending what is queued: by ``odavl sync process-queue``, and after what reached the hub.
+
+The latter in passing: a little at once, the rest by a process of its own,
+``python -m odavl.hub.queue.sending HOME ADDRESS ORGANIZATION [new-rights]`` (``-`` where the
+organization is not known); the key comes through standard input, where no list of processes shows
+it. Killed anywhere, it loses nothing: an item is removed once the hub has it, and what is sent
+twice is taken once.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from odavl.hub.private_files import open_private
-from odavl.hub.queue.schedule import is_put_off
-from odavl.hub.queue.store import QueuedUpload, UploadQueue, with_failure
-from odavl.hub.retry import full_jitter
-from odavl.hub.transfer.delivery import deliver, upload_options
+from odavl.hub.queue.items import QueuedUpload, timestamp, with_failure
+from odavl.hub.queue.store import UploadQueue
+from odavl.hub.retry import LONGEST_RETRY_AFTER, ONCE, full_jitter
 from odavl.hub.transfer.encoding import Body, Payload
 from odavl.hub.transfer.progress import Progress
-from odavl.hub.transfer.shipment import Shipment
-from odavl.hub.transport import HubClient
+from odavl.hub.transfer.upload import Upload, send, upload_options
+from odavl.hub.transport import STEP_SECONDS, HubClient
+from odavl.wire import limits
 from odavl.wire.envelope import UploadMetadata, UploadOptions
 from odavl.wire.errors import (
     HeldError,
@@ -39,6 +49,24 @@ LONGEST_PAUSE = 30.0
 
 _CONCERNS_ALL = (HubUnreachable, NotTheHub, NotAuthenticated, RateLimited)
 """Errors that the next item would meet as well."""
+
+SECONDS = 3.0
+"""After this much time no further item is begun in passing."""
+
+LARGEST = 256 * limits.KIBIBYTE
+"""An item of more bytes on the wire is not begun in passing."""
+
+TIMEOUT = 5.0
+"""Seconds for one step of a request that nobody asked for."""
+
+PATIENT_SECONDS = 30.0
+"""As :data:`SECONDS`, after an upload where nobody sits at a terminal: of any size."""
+
+NEW_RIGHTS = "new-rights"
+UNKNOWN = "-"
+
+LEFT_ALONE = timedelta(hours=1)
+"""What is held is tried unasked as often as this: rights and quotas change rarely."""
 
 Choice = Callable[[QueuedUpload], bool]
 
@@ -116,8 +144,8 @@ class _Run:
             )
             if body.seek(0, 2) != item.bodySize:
                 raise RefusedError("The snapshot of the payload is damaged.")
-            shipment = _shipment(item, payload)
-            deliver(self.client, shipment, self.options, wait=False, on_progress=on_progress)
+            upload = _upload(item, payload)
+            send(self.client, upload, self.options, wait=False, on_progress=on_progress)
         self.queue.remove(item)
 
 
@@ -269,12 +297,12 @@ def _pause(errors: list[OdavlError], attempt: int) -> float:
     return max(full_jitter(PAUSES[attempt]), *(error.retry_after or 0.0 for error in errors))
 
 
-def _shipment(item: QueuedUpload, payload: Payload) -> Shipment:
+def _upload(item: QueuedUpload, payload: Payload) -> Upload:
     try:
         metadata = msgspec.convert(item.metadata, UploadMetadata)
     except msgspec.ValidationError as error:
         raise RefusedError(f"The metadata of the queued upload is damaged: {error}.") from error
-    return Shipment(
+    return Upload(
         product=item.product,
         type=item.type,
         payload=payload,
@@ -283,3 +311,132 @@ def _shipment(item: QueuedUpload, payload: Payload) -> Shipment:
         organization_id=item.organizationId,
         project_id=item.projectId,
     )
+
+
+def is_due(item: QueuedUpload, *, new_rights: bool = False) -> bool:
+    """Whether ``item`` may be sent unasked; with ``new_rights`` also what waits for a person."""
+    if item.state == "refused" or is_put_off(item):
+        return False
+    if item.state == "queued" or item.nextAttemptAt or new_rights:
+        return True
+    now = datetime.now(UTC)
+    return not timestamp(now - LEFT_ALONE) < (item.lastAttemptAt or "") <= timestamp(now)
+
+
+def is_put_off(item: QueuedUpload) -> bool:
+    """Whether its next attempt lies ahead.
+
+    A clock that was set back since the last attempt, or a time beyond what a hub may ask for, must
+    not hold it for ever: neither is believed.
+    """
+    now = datetime.now(UTC)
+    latest = timestamp(now + timedelta(seconds=LONGEST_RETRY_AFTER))
+    return (item.lastAttemptAt or "") <= timestamp(now) < (item.nextAttemptAt or "") <= latest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """For whom it goes out. ``new_rights``: what is held may be taken now."""
+
+    home: Path
+    address: str
+    token: str
+    organization_id: str | None = None
+    new_rights: bool = False
+
+    def client(self, timeout: float) -> HubClient:
+        return HubClient(
+            self.address,
+            token=self.token,
+            organization_id=self.organization_id,
+            policy=ONCE,
+            timeout=timeout,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentInPassing:
+    """What came of it. ``due`` were left for want of time, or because they are large."""
+
+    sent: int = 0
+    failed: int = 0
+    due: int = 0
+
+
+def send_in_passing(
+    sender: Sender, *, patient: bool = False, now: Callable[[], float] = time.monotonic
+) -> SentInPassing:
+    """Send small items that are due for about :data:`SECONDS`; ``patient``, of any size and longer.
+
+    Gives way to another process that is sending.
+    """
+    queue = UploadQueue(sender.home)
+    due = [
+        item
+        for item in queue.content().items
+        if item.hub == sender.address and is_due(item, new_rights=sender.new_rights)
+    ]
+    if not due:
+        return SentInPassing()
+    ends = now() + (PATIENT_SECONDS if patient else SECONDS)
+    begun = set()
+    with sender.client(STEP_SECONDS if patient else TIMEOUT) as client:
+        ids = {item.id for item in due if hindrance(item, client) is None}
+
+        def choose(item: QueuedUpload) -> bool:
+            fits = patient or item.bodySize <= LARGEST
+            chosen = item.id in ids and fits and now() < ends
+            if chosen:
+                begun.add(item.id)
+            return chosen
+
+        report = process_queue(queue, client, rounds=1, wait=False, choose=choose)
+    if report.busy:
+        return SentInPassing()
+    failed = sum(failure.item.id in begun for failure in report.failures)
+    return SentInPassing(sent=report.succeeded, failed=failed, due=len(ids - begun))
+
+
+def send_in_background(sender: Sender) -> None:
+    """Start a process that sends all that is due and ends. Raises :class:`OSError`."""
+    # -P: a module of ours must not be looked for in the folder that the command was run in.
+    arguments = [sys.executable, "-P", "-m", "odavl.hub.queue.sending", str(sender.home)]
+    arguments += [sender.address, sender.organization_id or UNKNOWN]
+    process = subprocess.Popen(
+        [*arguments, NEW_RIGHTS] if sender.new_rights else arguments,
+        cwd=sender.home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        with process.stdin as pipe:
+            pipe.write(sender.token.encode())
+
+
+def main(arguments: list[str], token: str) -> None:
+    """What the process in the background does: one attempt for each item that is due."""
+    home, address, organization, *more = arguments
+    sender = Sender(
+        home=Path(home),
+        address=address,
+        token=token,
+        organization_id=None if organization == UNKNOWN else organization,
+        new_rights=NEW_RIGHTS in more,
+    )
+    try:
+        with sender.client(STEP_SECONDS) as client:
+            process_queue(
+                UploadQueue(sender.home),
+                client,
+                rounds=1,
+                wait=False,
+                choose=lambda item: is_due(item, new_rights=sender.new_rights),
+            )
+    except OdavlError:
+        return  # whatever it was, the queue tells it
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], sys.stdin.read())

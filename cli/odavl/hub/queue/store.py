@@ -32,28 +32,10 @@ from odavl.hub.queue.items import (
     DamagedItem,
     NewerItem,
     QueuedUpload,
-    State,
     item_in,
     item_of,
-    new_item_id,
-    state_of,
-    timestamp,
-    with_failure,
 )
 from odavl.wire.errors import LocalStorageFailed, QueueFull
-
-__all__ = [
-    "MAX_BYTES",
-    "MAX_ITEMS",
-    "QueueContent",
-    "QueuedUpload",
-    "State",
-    "UploadQueue",
-    "new_item_id",
-    "state_of",
-    "timestamp",
-    "with_failure",
-]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 1024**3

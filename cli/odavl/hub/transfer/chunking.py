@@ -1,27 +1,46 @@
-"""Where a payload is cut into chunks: at the borders of its records, chosen by their content.
+"""A payload read once: cut into chunks, named, and as far as memory allows ready to be sent.
 
-Cut at fixed places, one finding more would move every byte behind it, and every chunk from there on
-would be a new one. Here a chunk ends behind the record (a finding, or a file's last finding) whose
-digest is the smallest within reach, a quarter of the largest chunk to either side (Bjørner, Blass
-and Gurevich, "Content-Dependent Chunking for Differential Compression: The Local Maximum
-Approach"). What is out of reach does not count, so that an insertion changes the chunk it falls
-into, or divides it; seldom the one beside it, too. And two cuts are never within reach of each
-other: a chunk costs a request however small it is.
-
-What would become larger than the largest is divided behind a record as well. What has no such
+A chunk ends at the border of a record, chosen by content. Cut at fixed places, one finding more
+would move every byte behind it, and every chunk from there on would be a new one. Here a chunk ends
+behind the record (a finding, or a file's last finding) whose digest is the smallest within reach, a
+quarter of the largest chunk to either side (Bjørner, Blass and Gurevich, "Content-Dependent
+Chunking for Differential Compression: The Local Maximum Approach"). What is out of reach does not
+count, so that an insertion changes the chunk it falls into, or divides it; seldom the one beside
+it, too. And two cuts are never within reach of each other: a chunk costs a request however small it
+is. What would become larger than the largest is divided behind a record as well. What has no such
 borders (archives, pictures) is cut at fixed places.
+
+Names and gzip are made in threads beside the one that reads and cuts, chunk by chunk as they come;
+both let go of the interpreter meanwhile. The last chunks are packed while the hub is asked what it
+lacks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, tee
 from typing import NamedTuple
 
+from odavl.hub.transfer.encoding import check_size
+from odavl.wire import limits
 from odavl.wire.deflate import crc32
+from odavl.wire.errors import PayloadTooLarge
+from odavl.wire.joinable import is_worth_compressing, joinable_pieces
+from odavl.wire.transfer import Chunk
+
+ROOM = 8 * limits.MEBIBYTE
+"""For chunks that are packed before the hub has said whether it lacks them.
+
+Of findings, fifty megabytes go into it. What has no room is read and packed when it is sent.
+"""
+
+_THREADS = 3
+"""Two are busy in the mean; one more has something to do while they wait for the interpreter."""
 
 _BORDER = re.compile(rb'\}(?=,\{"|\],")')
 """Behind a finding: the next one of its file, or the next file, in JSON without white space."""
@@ -38,6 +57,100 @@ Longer ones have a greater chance to be among them. That there is none has one o
 """
 
 
+Pack = Callable[[list[bytes]], bytes | None]
+"""Of a chunk, in pieces, what travels; None where that is the chunk as it is."""
+
+
+@dataclass(kw_only=True)
+class Chunked:
+    """``sha256`` is that of the whole."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    sha256: str = ""
+    packing: dict[str, Future[bytes | None]] = field(default_factory=dict)
+    """By name; some may still be under way."""
+
+    @property
+    def size(self) -> int:
+        return sum(chunk.size for chunk in self.chunks)
+
+    def packed(self, name: str) -> bytes | None:
+        """What travels of that chunk, given out once; None where it must be read again."""
+        packing = self.packing.pop(name, None)
+        return packing.result() if packing else None
+
+
+def in_chunks(pieces: Iterable[bytes], *, largest: int, pack: Pack, room: int = ROOM) -> Chunked:
+    """``pieces``, which are the payload's bytes, in chunks of at most ``largest``.
+
+    Raises :class:`PayloadTooLarge` for more bytes or chunks than a hub may take.
+    """
+    chunked = Chunked()
+    whole = hashlib.sha256()
+    working: deque[tuple[Future[Chunk], Future[bytes | None]]] = deque()
+
+    def oldest_named() -> Future[bytes | None]:
+        naming, packing = working.popleft()
+        chunk = naming.result()
+        chunked.chunks.append(chunk)
+        return chunked.packing.setdefault(chunk.sha256, packing)
+
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        for chunk_pieces in chunks_of(_hashed(pieces, whole), largest=largest):
+            if len(chunked.chunks) + len(working) == limits.MAX_CHUNKS:
+                raise PayloadTooLarge(f"The payload makes more than {limits.MAX_CHUNKS} chunks.")
+            naming = pool.submit(name, chunk_pieces)
+            working.append((naming, pool.submit(pack if room > 0 else as_it_is, chunk_pieces)))
+            if len(working) > _THREADS:
+                room -= len(oldest_named().result() or b"")
+        while working:
+            oldest_named()
+    finally:
+        pool.shutdown(wait=False)
+    chunked.sha256 = whole.hexdigest()
+    return chunked
+
+
+def joinable(pieces: list[bytes]) -> bytes | None:
+    """The form that the hub keeps, so that it need not make it; None for what stays as large."""
+    # The first piece is what the chunk before has left of one, maybe a few bytes.
+    first = b"".join(pieces[:2])
+    if not is_worth_compressing(first):
+        return None
+    return b"".join(joinable_pieces([first, *pieces[2:]]))
+
+
+def as_it_is(_pieces: list[bytes]) -> None:
+    """For what is compressed already, and for a hub that takes no gzip."""
+    return
+
+
+def _hashed(pieces: Iterable[bytes], whole: hashlib._Hash) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        check_size(size)
+        # Here the other threads get their turn with the interpreter.
+        whole.update(piece)
+        yield piece
+
+
+def named(pieces: Iterable[bytes], sizes: Iterable[int]) -> list[Chunk]:
+    """The chunks of ``sizes`` that ``pieces`` have."""
+    return [name(part) for part in parts(pieces, sizes)]
+
+
+def name(pieces: Iterable[bytes]) -> Chunk:
+    """The chunk that ``pieces`` are."""
+    digest = hashlib.sha256()
+    size = 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return Chunk(digest.hexdigest(), size)
+
+
 class _Candidate(NamedTuple):
     digest: int
     place: int
@@ -52,7 +165,7 @@ def chunks_of(pieces: Iterable[bytes], *, largest: int) -> Iterator[list[bytes]]
 
 def parts(pieces: Iterable[bytes], sizes: Iterable[int]) -> Iterator[list[bytes]]:
     """``pieces`` in parts of ``sizes``; what comes where the bytes have ended is too short."""
-    coming = iter(pieces)
+    coming = filter(None, pieces)
     rest = b""
 
     def next_part(left: int) -> list[bytes]:

@@ -14,6 +14,9 @@ Progress = Callable[[str, float], None]
 _WINDOW = 10.0
 """Seconds over which the rate is taken: short enough to follow, long enough to be calm."""
 
+_FEWEST = 2
+"""Samples that a rate is taken between."""
+
 _KILOBYTE, _MEGABYTE, _GIGABYTE = 1_000, 1_000_000, 1_000_000_000
 _MINUTE, _HOUR = 60, 3600
 _LONGEST = 100 * _HOUR
@@ -90,7 +93,7 @@ class Meter:
             self._sent[name] = sent
             now = self._now()
             self._samples.append((now, self._sum))
-            while len(self._samples) > 2 and now - self._samples[1][0] > _WINDOW:  # noqa: PLR2004 - a rate needs two
+            while len(self._samples) > _FEWEST and now - self._samples[1][0] > _WINDOW:
                 self._samples.popleft()
         self._tell()
 

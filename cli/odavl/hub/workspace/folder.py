@@ -83,7 +83,7 @@ class Folder:
             write_state(self.tree, state)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """One push or pull at a time. Raises :class:`UsageError` while another one runs."""
         self.tree.check()
         with self.tree.told("", "cannot be used"):

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from odavl.hub.transfer.delivery import upload_options
+from odavl.hub.parallel import in_parallel
+from odavl.hub.transfer.upload import upload_options
 from odavl.hub.workspace import settings
 from odavl.hub.workspace.folder import Folder, Sides, machine_name
 from odavl.hub.workspace.merging import Change, Conflict
-from odavl.hub.workspace.parallel import in_parallel
 from odavl.hub.workspace.pushing import Tell
 from odavl.hub.workspace.scanning import offsets, original_of, pieces_of
 from odavl.hub.workspace.tree import Signature
@@ -77,7 +77,7 @@ def pull(folder: Folder, *, dry_run: bool, tell: Tell) -> Pulled:
     """Take what changed there. Raises what the hub tells, and :class:`LocalStorageFailed`."""
     if dry_run:
         return _foreseen(folder.sides())
-    with folder.alone():
+    with folder.locked():
         return _Pull(folder, Pulled(folder.sides()), tell).run()
 
 

@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from odavl.hub.parallel import in_parallel
 from odavl.hub.retry import full_jitter
-from odavl.hub.transfer.delivery import upload_options
+from odavl.hub.transfer.upload import upload_options
 from odavl.hub.workspace.folder import Folder, Sides, machine_name
 from odavl.hub.workspace.merging import alike, merged
-from odavl.hub.workspace.parallel import in_parallel
 from odavl.hub.workspace.scanning import offsets
 from odavl.wire import limits
 from odavl.wire.errors import ChunksMissing, Conflict, TransientError
@@ -53,7 +53,7 @@ def push(folder: Folder, *, dry_run: bool, tell: Tell) -> Pushed:
     """
     if dry_run:
         return _looked(folder)
-    with folder.alone():
+    with folder.locked():
         for _ in range(ATTEMPTS):
             pushed = _looked(folder)
             if pushed.refused:

@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from odavl.hub.bodies import LARGEST_ERROR
-from odavl.hub.transfer.chunks import POLICY
 from odavl.hub.transfer.encoding import GZIP
-from odavl.hub.transport import Call, HubClient
+from odavl.hub.transfer.upload import POLICY
+from odavl.hub.transport import LARGEST_ERROR, Call, HubClient
 from odavl.wire.errors import InvalidPayload, NotTheHub, PayloadTooLarge
 from odavl.wire.joinable import is_worth_compressing, joinable_pieces
 from odavl.wire.transfer import Chunk

@@ -13,11 +13,17 @@ Result = TypeVar("Result")
 
 
 def in_parallel(
-    work: Callable[[Item], Result], items: Iterable[Item], count: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    count: int,
+    *,
+    stopped: threading.Event | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Each item with what ``work`` made of it, as they are done; at most ``count`` under way.
 
-    Raises the first failure; what is under way then is not waited for.
+    An item is asked for once there is a place for it, so that no more than ``count`` are held.
+    Raises the first failure. What is under way then is not waited for, unless ``work`` ends soon
+    where ``stopped`` is set, as it then is.
     """
     done: queue.SimpleQueue[tuple[Item, Result] | BaseException] = queue.SimpleQueue()
 
@@ -39,5 +45,9 @@ def in_parallel(
         found = done.get()
         under_way -= 1
         if isinstance(found, BaseException):
+            if stopped is not None:
+                stopped.set()
+                for _ in range(under_way):
+                    done.get()
             raise found
         yield found

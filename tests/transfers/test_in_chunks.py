@@ -11,7 +11,7 @@ from threading import Lock
 
 import pytest
 
-from odavl.hub.transfer.division import Division, as_it_is, divided, joinable, name, named
+from odavl.hub.transfer.chunking import Chunked, as_it_is, in_chunks, joinable, name, named
 from odavl.wire import limits
 from odavl.wire.errors import PayloadTooLarge
 from odavl.wire.joinable import looks_joinable
@@ -27,7 +27,7 @@ def pieces_of(payload: bytes, size: int = 10_000) -> Iterator[bytes]:
     return (payload[at : at + size] for at in range(0, len(payload), size))
 
 
-def all_packed(found: Division) -> list[bytes | None]:
+def all_packed(found: Chunked) -> list[bytes | None]:
     return [found.packed(chunk.sha256) for chunk in found.chunks]
 
 
@@ -38,7 +38,7 @@ def chunks_in(payload: bytes, sizes: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("payload", [FINDINGS, NOISE, b"x" * 300_000, b"{}"])
 def test_names_are_those_of_the_bytes(payload: bytes) -> None:
-    found = divided(pieces_of(payload), largest=LARGEST, pack=joinable)
+    found = in_chunks(pieces_of(payload), largest=LARGEST, pack=joinable)
     assert found.sha256 == hashlib.sha256(payload).hexdigest()
     assert found.size == len(payload)
     contents = chunks_in(payload, [chunk.size for chunk in found.chunks])
@@ -52,25 +52,25 @@ def test_names_are_those_of_the_bytes(payload: bytes) -> None:
 
 
 def test_what_gzip_makes_smaller_is_ready_to_be_sent() -> None:
-    found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
+    found = in_chunks(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
     assert len(found.chunks) > 10
     assert all(all_packed(found))
-    assert not any(all_packed(divided(pieces_of(FINDINGS), largest=LARGEST, pack=as_it_is)))
-    assert not any(all_packed(divided(pieces_of(NOISE), largest=LARGEST, pack=joinable)))
+    assert not any(all_packed(in_chunks(pieces_of(FINDINGS), largest=LARGEST, pack=as_it_is)))
+    assert not any(all_packed(in_chunks(pieces_of(NOISE), largest=LARGEST, pack=joinable)))
 
 
 def test_what_is_packed_is_given_out_once() -> None:
-    found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
+    found = in_chunks(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
     assert all(all_packed(found))
     assert not any(all_packed(found))
 
 
 def test_no_more_is_packed_than_there_is_room_for() -> None:
-    found = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable, room=20_000)
+    found = in_chunks(pieces_of(FINDINGS), largest=LARGEST, pack=joinable, room=20_000)
     sizes = [len(packed) for packed in all_packed(found) if packed]
     # Those that are under way when the room is gone come on top.
     assert 20_000 <= sum(sizes) <= 20_000 + 5 * max(sizes)
-    whole = divided(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
+    whole = in_chunks(pieces_of(FINDINGS), largest=LARGEST, pack=joinable)
     assert (found.chunks, found.sha256) == (whole.chunks, whole.sha256)
 
 
@@ -90,12 +90,12 @@ def test_cut_again_at_given_places() -> None:
 
 def test_too_many_bytes_or_chunks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CHUNKS", 9)
-    assert len(divided(pieces_of(NOISE), largest=70_000, pack=as_it_is).chunks) == 9
+    assert len(in_chunks(pieces_of(NOISE), largest=70_000, pack=as_it_is).chunks) == 9
     with pytest.raises(PayloadTooLarge):
-        divided(pieces_of(NOISE), largest=60_000, pack=as_it_is)
+        in_chunks(pieces_of(NOISE), largest=60_000, pack=as_it_is)
     monkeypatch.setattr(limits, "MAX_INFLATED_SIZE", 599_999)
     with pytest.raises(PayloadTooLarge):
-        divided(pieces_of(NOISE), largest=LARGEST * 2, pack=as_it_is)
+        in_chunks(pieces_of(NOISE), largest=LARGEST * 2, pack=as_it_is)
 
 
 def test_what_fails_in_a_thread_comes_out() -> None:
@@ -103,10 +103,10 @@ def test_what_fails_in_a_thread_comes_out() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        divided(pieces_of(NOISE), largest=LARGEST, pack=broken)
+        in_chunks(pieces_of(NOISE), largest=LARGEST, pack=broken)
 
 
-def test_a_payload_is_not_held_while_it_is_divided() -> None:
+def test_a_payload_is_not_held_while_it_is_in_chunks() -> None:
     """Cutting must not run ahead of what follows it, be there borders or none."""
     ahead = most = 0
 
@@ -126,5 +126,5 @@ def test_a_payload_is_not_held_while_it_is_divided() -> None:
     lock = Lock()
     for payload in (NOISE * 4, FINDINGS * 3):
         ahead = most = 0
-        divided(counted(payload), largest=LARGEST, pack=taken)
+        in_chunks(counted(payload), largest=LARGEST, pack=taken)
         assert most < 8 * LARGEST
