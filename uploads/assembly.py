@@ -39,14 +39,11 @@ from odavl.wire.problem import Problem, problem_of, rebuild_error
 from storage import joining
 from storage import services as storage
 from storage.models import StoredObject
-from uploads.addresses import transfer_address
 from uploads.contents import Content, StoredContent, content_of
-from uploads.idempotency import RequestKey, answer_once, same_as_transfer
-from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
-from uploads.queries import missing_chunks
-from uploads.services import hand_over, place, status_for
-from uploads.transfers import LEASE
+from uploads.queries import missing_chunks, transfer_address
+from uploads.services import RequestKey, answer_once, hand_over, place, same_as_transfer, status_for
+from uploads.transfers import LEASE, take_up_known
 
 ASSEMBLY_JOB = "uploads.assemble"
 _ALL = 100

@@ -17,9 +17,9 @@ from jobs.services import enqueue
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import RefusedError
 from odavl.wire.problem import problem_of
-from uploads.addresses import upload_address
 from uploads.contents import Content, fetched
 from uploads.models import Upload, UploadState
+from uploads.queries import upload_address
 
 TIMEOUT = timedelta(minutes=15)
 
