@@ -21,7 +21,7 @@ from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from uploads.contents import Content
-from uploads.deferred import put_off
+from uploads.deferred import defer
 from uploads.documents import check_object, read_whole
 from uploads.models import Upload
 from uploads.queries import sent_at, upload_address
@@ -47,7 +47,7 @@ class AutopilotHandler:
         if upload.type != "ledger":
             return _keep(upload, content)
         if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return put_off(upload, job_type=LEDGER_JOB)
+            return defer(upload, job_type=LEDGER_JOB)
         return _take_in(upload, content)
 
 

@@ -60,7 +60,7 @@ def receive(
     with transaction.atomic():
         project = project_for(principal, metadata)
 
-        def take_in() -> tuple[int, bytes]:
+        def ingest() -> tuple[int, bytes]:
             upload = Upload(
                 organization=principal.organization,
                 project=project,
@@ -70,9 +70,9 @@ def receive(
                 metadata=kept_metadata(metadata),
                 stored=storage.keep_placed(placed),
             )
-            return hand_over(upload, content, request=request)
+            return dispatch(upload, content, request=request)
 
-        return answer_once(principal, project, request, take_in)
+        return answer_once(principal, project, request, ingest)
 
 
 def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:
@@ -86,7 +86,7 @@ def place(organization: Organization, content: Content) -> AbstractContextManage
     )
 
 
-def hand_over(
+def dispatch(
     upload: Upload,
     content: Content,
     *,
@@ -100,7 +100,7 @@ def hand_over(
     been told already, where that was before there was an upload.
     """
     answer = handler_of(upload.product).receive(upload, content)
-    _note(upload, answer)
+    _set_outcome(upload, answer)
     told = answered or (status_for(answer), msgspec.json.encode(answer))
     if request.key is not None:
         upload.idempotency_key, upload.request_digest = request
@@ -144,7 +144,7 @@ def project_for(principal: Principal, metadata: UploadMetadata) -> Project:
     )
 
 
-def _note(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
+def _set_outcome(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
     if isinstance(answer, UploadAccepted):
         upload.job_id = UUID(answer.job_id)
         return

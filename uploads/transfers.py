@@ -100,7 +100,7 @@ def begin(
     transfer.expires_at = database_now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
-    take_up_known(principal, transfer)
+    hold_known(principal, transfer)
     return Begun(transfer, missing_chunks(transfer))
 
 
@@ -130,13 +130,13 @@ def store_chunk(
                 joinable=True,
             ) as placed,
         ):
-            is_new = _kept(place, placed)
+            is_new = _note_arrival(place, placed)
     _renew(organization, place)
     return is_new
 
 
 @transaction.atomic
-def _kept(place: Place, placed: storage.Placed) -> bool:
+def _note_arrival(place: Place, placed: storage.Placed) -> bool:
     """Note the chunk wherever the transfer waits for it; whether it did."""
     stored = storage.keep_placed(placed)
     with connection.cursor() as cursor:
@@ -331,7 +331,7 @@ def _take_turns(organization: Organization) -> None:
         )
 
 
-def take_up_known(principal: Principal, transfer: Transfer) -> None:
+def hold_known(principal: Principal, transfer: Transfer) -> None:
     """Hold those missing chunks that ``principal`` may read, in the caller's transaction.
 
     What the object store has lost counts as missing: sent again, it is mended.
