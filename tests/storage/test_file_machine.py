@@ -178,7 +178,7 @@ def test_whatever_is_done_with_files(
     machine = type("Machine", (FileMachine,), {"alice": alice, "bob": bob})
     run_state_machine_as_test(
         machine,
-        settings=hypothesis_settings(max_examples=25, stateful_step_count=16, deadline=None),
+        settings=hypothesis_settings(max_examples=12, stateful_step_count=16, deadline=None),
     )
     Walk.objects.update(cursor="", finished_at=None)
     sweeping.sweep(seconds=60)

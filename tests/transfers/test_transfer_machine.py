@@ -182,5 +182,5 @@ class TransferMachine(RuleBasedStateMachine):
 def test_whatever_two_clients_do_with_a_transfer(alice: Person) -> None:
     machine = type("Machine", (TransferMachine,), {"alice": alice})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=25, stateful_step_count=14, deadline=None)
+        machine, settings=settings(max_examples=12, stateful_step_count=14, deadline=None)
     )

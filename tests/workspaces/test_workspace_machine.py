@@ -147,5 +147,5 @@ def test_whatever_three_machines_do(alice: Person, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(services, "KEPT_REVISIONS", KEPT)
     machine = type("Machine", (WorkspaceMachine,), {"alice": alice})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=25, stateful_step_count=14, deadline=None)
+        machine, settings=settings(max_examples=12, stateful_step_count=14, deadline=None)
     )
