@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from accounts.models import Project
@@ -147,7 +148,8 @@ def test_fail_again_fail_again_and_at_last_it_is_taken_in_once(
     run_job(assembly_job.pk)
     run_job(assembly_job.pk)
     for late in (assembly.give_up, assembly.retry, assembly.give_up):
-        late(assembly_job)
+        with transaction.atomic():
+            late(assembly_job)
     assert Transfer.across_organizations.get().state == TransferState.DONE
     assert Upload.across_organizations.count() == Run.across_organizations.count() == 1
 
@@ -186,9 +188,17 @@ def given_to_another(job: Job) -> None:
     Job.across_organizations.filter(pk=job.pk).update(fence=F("fence") + 1)
 
 
-def test_a_worker_that_has_lost_its_job_takes_no_transfer_in(assembly_job: Job) -> None:
-    held = taken(assembly_job)
-    given_to_another(assembly_job)
+def test_a_worker_that_loses_its_job_at_the_end_takes_no_transfer_in(
+    assembly_job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All chunks were read and checked while it still had the job."""
+    held, locked = taken(assembly_job), assembly._locked
+
+    def locked_at_last(pk: UUID) -> Transfer:
+        given_to_another(assembly_job)
+        return locked(pk)
+
+    monkeypatch.setattr(assembly, "_locked", locked_at_last)
     with pytest.raises(LeaseLostError):
         assembly.run_assembly(held)
     assert Transfer.across_organizations.get().state == TransferState.ASSEMBLING
@@ -197,10 +207,17 @@ def test_a_worker_that_has_lost_its_job_takes_no_transfer_in(assembly_job: Job) 
     assert not Run.across_organizations.exists()
 
 
-def test_a_worker_that_has_lost_its_job_fails_no_transfer(alice: Person, website: Project) -> None:
+def test_a_worker_that_loses_its_job_at_the_end_fails_no_transfer(
+    alice: Person, website: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = assembled(alice, sha256="0" * 64)
-    held = taken(job)
-    given_to_another(job)
+    held, fail = taken(job), assembly._fail
+
+    def fail_at_last(pk: UUID, problem: dict[str, object]) -> None:
+        given_to_another(job)
+        fail(pk, problem)
+
+    monkeypatch.setattr(assembly, "_fail", fail_at_last)
     with pytest.raises(LeaseLostError):
         assembly.run_assembly(held)
     transfer = Transfer.across_organizations.get()
