@@ -17,7 +17,7 @@ from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from odavl.wire.paths import clean_path
 from uploads.contents import Content
-from uploads.long_documents import LongDocument, unwatched
+from uploads.documents import LongDocument, unwatched
 
 LEDGER = LongDocument("edits", msgspec.json.Decoder(LedgerHeader), msgspec.json.Decoder(Edit))
 MAX_EDITS = 100_000

@@ -20,12 +20,11 @@ from odavl.wire.encoding import shortened
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
 from odavl.wire.moments import checked
-from uploads.addresses import upload_address
 from uploads.contents import Content
-from uploads.deferred import put_off
-from uploads.kept_documents import check_object, read_whole
+from uploads.deferred import defer
+from uploads.documents import check_object, read_whole
 from uploads.models import Upload
-from uploads.queries import sent_at
+from uploads.queries import sent_at, upload_address
 
 LEDGER_JOB = "autopilot.ledger"
 MAX_DOCUMENT_SIZE = 4 * limits.MEBIBYTE
@@ -48,7 +47,7 @@ class AutopilotHandler:
         if upload.type != "ledger":
             return _keep(upload, content)
         if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return put_off(upload, job_type=LEDGER_JOB)
+            return defer(upload, job_type=LEDGER_JOB)
         return _take_in(upload, content)
 
 

@@ -17,11 +17,11 @@ from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
 from odavl.wire.guardian import AccessibilityReport, LighthouseReport
 from storage.naming import safe_name
-from uploads.addresses import upload_address
 from uploads.contents import Content
-from uploads.deferred import put_off
-from uploads.kept_documents import check_object, read_whole
+from uploads.deferred import defer
+from uploads.documents import check_object, read_whole
 from uploads.models import Upload
+from uploads.queries import upload_address
 
 RESULTS_JOB = "guardian.results"
 _MAX_SCORES = 20
@@ -37,7 +37,7 @@ class GuardianHandler:
         if upload.type != "test-results":
             return _keep_report(upload, content)
         if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return put_off(upload, job_type=RESULTS_JOB)
+            return defer(upload, job_type=RESULTS_JOB)
         return _take_in(upload, content)
 
 

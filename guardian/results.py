@@ -23,7 +23,7 @@ from odavl.wire.guardian import (
 from odavl.wire.moments import checked
 from storage.naming import safe_name
 from uploads.contents import Content
-from uploads.long_documents import LongDocument, unwatched
+from uploads.documents import LongDocument, unwatched
 
 RESULTS = LongDocument(
     "tests", msgspec.json.Decoder(PageResultsHeader), msgspec.json.Decoder(PageCheck)

@@ -14,7 +14,7 @@ import msgspec
 from insight.payload import CONTROL_ESCAPE, File, Header, clean_path
 from odavl.wire.encoding import decode_json, gunzip_pieces
 from odavl.wire.errors import FieldError, InvalidPayload
-from uploads.scanning import Scanner
+from uploads.documents import Scanner
 
 
 class LargeDocument:

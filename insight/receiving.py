@@ -16,10 +16,10 @@ from jobs.models import State as JobState
 from jobs.services import enqueue
 from odavl.wire import limits
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from uploads.addresses import upload_address
 from uploads.contents import Content
-from uploads.kept_documents import check_object
+from uploads.documents import check_object
 from uploads.models import Upload
+from uploads.queries import upload_address
 
 INGEST_JOB = "insight.ingest"
 _MANY_NEW = 20_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import AppConfig
@@ -19,17 +18,17 @@ def register_all() -> None:
     register(size_limit)
 
 
-def s3_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def s3_settings(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
     del app_configs
     return list(_s3_faults()) if settings.STORAGE_PROVIDER == "s3" else []
 
 
-def azure_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def azure_settings(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
     del app_configs
     return list(_azure_faults()) if settings.STORAGE_PROVIDER == "azure" else []
 
 
-def size_limit(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def size_limit(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
     """More than the store takes in 10,000 parts of 5 MiB could never be uploaded."""
     del app_configs
     if settings.STORAGE_MAX_FILE_SIZE <= 10_000 * 5 * 1024 * 1024:

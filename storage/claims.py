@@ -43,7 +43,7 @@ def placing(name: str, key: str) -> Iterator[None]:
     with transaction.atomic(durable=True):
         _lock(name, "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))")
         refuse_if_going(key)
-        claim = _noted(key, removes=False, lasts=_PLACING)
+        claim = _claimed(key, removes=False, lasts=_PLACING)
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def removing(name: str, key: str, is_free: Callable[[], bool]) -> Iterator[bool]
     with transaction.atomic(durable=True):
         claim = None
         if _is_untaken(name, key) and is_free():
-            claim = _noted(key, removes=True, lasts=_REMOVING)
+            claim = _claimed(key, removes=True, lasts=_REMOVING)
     if claim is None:
         yield False
         return
@@ -105,7 +105,7 @@ def _open(key: str, *, removes: bool) -> QuerySet[ObjectClaim]:
     return ObjectClaim.objects.filter(key=key, removes=removes, until__gt=Now())
 
 
-def _noted(key: str, *, removes: bool, lasts: timedelta) -> UUID:
+def _claimed(key: str, *, removes: bool, lasts: timedelta) -> UUID:
     claim = uuid4()
     with connection.cursor() as cursor:
         # By the database's clock, which is the only one.

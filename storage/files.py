@@ -161,7 +161,7 @@ def complete_parts(*, by: Principal, file: StoredFile) -> StoredFile:
     """
     require_change(by, file)
     if file.state != FileState.PENDING:
-        return _told(file)
+        return _unless_refused(file)
     _check_in_parts(file)
     store = object_store()
     if not (store.exists(file.incoming) or store.exists(file.own_key)):
@@ -171,7 +171,7 @@ def complete_parts(*, by: Principal, file: StoredFile) -> StoredFile:
             raise Conflict("The upload was aborted.") from None
         _check_parts(file, arrived)
         store.complete_multipart(file.incoming, file.multipart_id, arrived)
-    return _told(settle(file))
+    return _unless_refused(settle(file))
 
 
 def abort_parts(*, by: Principal, file: StoredFile) -> None:
@@ -400,7 +400,7 @@ def _lock_content(file: StoredFile) -> None:
         )
 
 
-def _told(file: StoredFile) -> StoredFile:
+def _unless_refused(file: StoredFile) -> StoredFile:
     """``file``, or what stands against it, raised."""
     if file.state == FileState.REFUSED:
         problem = file.problem or {}

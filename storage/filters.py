@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 
 from frame.paging import one_of
+from odavl.wire.encoding import visible
 from odavl.wire.envelope import PRODUCTS
 from storage.models import Access, FileState, StoredFile
 
@@ -38,9 +39,9 @@ class FileFilter:
     def from_query(cls, query: Mapping[str, str]) -> FileFilter:
         """Raises :class:`MalformedRequest` that points at the parameter."""
         return cls(
-            text=query.get("q", "")[:_MAX_TEXT],
-            content_type=query.get("contentType", "")[:_MAX_TEXT],
-            type=query.get("type", "")[:_MAX_TEXT],
+            text=_text(query, "q"),
+            content_type=_text(query, "contentType"),
+            type=_text(query, "type"),
             product=one_of(query, "product", PRODUCTS),
             access=one_of(query, "access", Access.values),
             state=one_of(query, "state", [state.value for state in STATES]),
@@ -65,3 +66,8 @@ class FileFilter:
     @property
     def is_narrowed(self) -> bool:
         return self != FileFilter(sort=self.sort)
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    """What is looked for; a NUL, which PostgreSQL takes in no question, is one that none has."""
+    return visible(query.get(name, ""))[:_MAX_TEXT]

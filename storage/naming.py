@@ -10,6 +10,8 @@ from django.conf import settings
 from odavl.wire.errors import UnsupportedMedia
 
 MAX_NAME_BYTES = 200
+_LONGEST_ENDING = 20
+"""In bytes, without its dot; what is longer is no ending."""
 CONTENT_TYPES: frozenset[str] = frozenset(
     {
         "application/gzip",
@@ -58,7 +60,7 @@ def safe_name(name: str) -> str:
         stem = f"_{stem}" if dot else stem
         text = f"_{text}"
     if len(text.encode()) > MAX_NAME_BYTES:
-        kept = f".{ending}" if dot and len(ending.encode()) <= 20 else ""  # noqa: PLR2004 - longer ones are no endings
+        kept = f".{ending}" if dot and len(ending.encode()) <= _LONGEST_ENDING else ""
         text = _cut(stem if kept else text, MAX_NAME_BYTES - len(kept.encode())) + kept
     return text or "file"
 

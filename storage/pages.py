@@ -26,14 +26,15 @@ from storage.filters import SORTS, FileFilter
 from storage.models import Access, FileState, StoredFile
 
 PAGE_SIZE = 50
-_SORTS = {
+_SORT_NAMES = {
     "-createdAt": gettext_lazy("Newest first"),
     "createdAt": gettext_lazy("Oldest first"),
     "name": gettext_lazy("Name"),
     "-size": gettext_lazy("Largest first"),
     "-downloads": gettext_lazy("Most downloads"),
 }
-assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
+# A sorting without a name does not start.
+_SORTS = {sort: _SORT_NAMES[sort] for sort in SORTS}
 _STATES = {
     FileState.STORED: gettext_lazy("Stored"),
     FileState.PENDING: gettext_lazy("On the way"),

@@ -56,7 +56,7 @@ class Presence:
 
     def accept(self) -> None:
         """Take the store as it is for the hub's; for a person who knows that it is."""
-        self._store.mark(_noted(uuid4().hex))
+        self._store.mark(_settled_name(uuid4().hex))
 
     def _found(self) -> str:
         row = StoreMark.objects.first()
@@ -67,7 +67,7 @@ class Presence:
         name = uuid4().hex
         # Before its row: a hub that dies in between looks again, and nothing is taken for away.
         self._store.mark(name)
-        return _noted(name)
+        return _settled_name(name)
 
 
 def away() -> ServiceUnavailable:
@@ -78,7 +78,7 @@ def away() -> ServiceUnavailable:
     )
 
 
-def _noted(name: str) -> str:
+def _settled_name(name: str) -> str:
     """The name in the database, which is that of whoever came first."""
     row, _ = StoreMark.objects.get_or_create(pk=1, defaults={"name": name})
     return row.name

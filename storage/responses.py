@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -24,13 +25,13 @@ def stored_bytes(
     request: HttpRequest | Request, stored: StoredObject, content_type: str
 ) -> StreamingHttpResponse:
     """A stored object, in pieces: as it lies there for who takes gzip, else inflated."""
-    accepted = request.META.get("HTTP_ACCEPT_ENCODING", "")
+    is_taken = _takes_gzip(request.META.get("HTTP_ACCEPT_ENCODING", ""))
     # Before anything is answered: a content whose bytes are lost is a problem, not half a body.
     pieces = _begun(pieces_of(stored))
     response = StreamingHttpResponse(
-        pieces if "gzip" in accepted else gunzip_pieces(pieces), content_type=content_type
+        pieces if is_taken else gunzip_pieces(pieces), content_type=content_type
     )
-    if "gzip" in accepted:
+    if is_taken:
         response["Content-Encoding"] = "gzip"
         response["Content-Length"] = stored.stored_size
     else:
@@ -60,3 +61,15 @@ def stored_picture(
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     return chain([next(pieces, b"")], pieces)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an ``Accept-Encoding`` (RFC 9110, 12.5.3) names gzip, and not to be spared it."""
+    for offer in accepted.lower().split(","):
+        name, *weights = (part.strip() for part in offer.split(";"))
+        if name == "gzip":
+            return not any(map(_NONE.fullmatch, weights))
+    return False
+
+
+_NONE = re.compile(r"q\s*=\s*0(?:\.0{0,3})?")

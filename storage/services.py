@@ -165,9 +165,8 @@ def keep_placed(content: Placed) -> StoredObject:
         # Two uploads of the same content may race; the unique constraint decides, both get its row.
         if _is_first(record):
             return record
-        kept = discarding.hold(record.organization, record.sha256)
-        assert kept is not None  # noqa: S101 - it is held, so nobody has discarded it
-        return kept
+        # It is held, so nobody has discarded it.
+        return discarding.hold(record.organization, record.sha256) or record
 
 
 def keep(

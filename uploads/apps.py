@@ -18,7 +18,7 @@ class UploadsConfig(AppConfig):
             assembly.run_assembly,
             timeout=timedelta(minutes=15),
             on_failure=assembly.give_up,
-            on_retry=assembly.take_up_again,
+            on_retry=assembly.retry,
         )
         jobs.register_periodic(
             "uploads.clean_up",

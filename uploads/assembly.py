@@ -39,14 +39,11 @@ from odavl.wire.problem import Problem, problem_of, rebuild_error
 from storage import joining
 from storage import services as storage
 from storage.models import StoredObject
-from uploads.addresses import transfer_address
 from uploads.contents import Content, StoredContent, content_of
-from uploads.idempotency import RequestKey, answer_once, same_as_transfer
-from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
-from uploads.queries import missing_chunks
-from uploads.services import hand_over, place, status_for
-from uploads.transfers import LEASE
+from uploads.queries import missing_chunks, transfer_address
+from uploads.services import RequestKey, answer_once, dispatch, place, same_as_transfer, status_for
+from uploads.transfers import LEASE, hold_known
 
 ASSEMBLY_JOB = "uploads.assemble"
 _ALL = 100
@@ -85,12 +82,12 @@ def _finalized(principal: Principal, transfer: Transfer, whole: _Whole | None) -
         return Answer(locked.answer_status or HTTPStatus.OK, bytes(locked.answer), replayed=True)
     if locked.state == TransferState.EXPIRED:
         raise TransferExpired("The transfer has expired or was dropped: begin a new one.")
-    take_up_known(principal, locked)
+    hold_known(principal, locked)
     missing = missing_chunks(locked)
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
     answer = answer_once(
-        principal, locked.project, _request(locked), lambda: _taken_in(locked, whole)
+        principal, locked.project, _request(locked), lambda: _ingested(locked, whole)
     )
     if locked.state == TransferState.OPEN:
         # The same upload came before in one request, and that was its answer.
@@ -115,7 +112,7 @@ def run_assembly(claim: Claim) -> None:
             locked = _locked(transfer.pk)
             if locked.state != TransferState.ASSEMBLING:
                 return
-            _handed_over(locked, whole)
+            _dispatched(locked, whole)
             locked.save(update_fields=["state", "chunk_count"])
             claim.guard()
     except RefusedError as error:
@@ -131,7 +128,7 @@ def give_up(job: Job) -> None:
     _fail(UUID(job.payload["transferId"]), problem)
 
 
-def take_up_again(job: Job) -> None:
+def retry(job: Job) -> None:
     """A person wants the job run again; possible while the chunks are there."""
     transfer = _locked(UUID(job.payload["transferId"]))
     if transfer.state != TransferState.FAILED:
@@ -142,13 +139,13 @@ def take_up_again(job: Job) -> None:
     transfer.save(update_fields=["state", "problem"])
 
 
-def _taken_in(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+def _ingested(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
     if _is_small(transfer):
         if whole is None or whole.parts != _parts(transfer):
             raise _changed()
         if whole.problem is not None:
             raise whole.problem
-        return _handed_over(transfer, whole)
+        return _dispatched(transfer, whole)
     answer = _enqueued(transfer)
     return status_for(answer), msgspec.json.encode(answer)
 
@@ -166,8 +163,8 @@ def _enqueued(transfer: Transfer) -> UploadAccepted:
     )
 
 
-def _handed_over(transfer: Transfer, whole: _Whole) -> tuple[int, bytes]:
-    stored = _kept(transfer, whole)
+def _dispatched(transfer: Transfer, whole: _Whole) -> tuple[int, bytes]:
+    stored = _whole_object(transfer, whole)
     upload = Upload(
         id=transfer.pk,
         organization=transfer.organization,
@@ -181,7 +178,7 @@ def _handed_over(transfer: Transfer, whole: _Whole) -> tuple[int, bytes]:
     answered = None
     if transfer.answer is not None:
         answered = transfer.answer_status or HTTPStatus.ACCEPTED, bytes(transfer.answer)
-    told = hand_over(
+    told = dispatch(
         upload,
         whole.content or StoredContent(stored),
         request=_request(transfer),
@@ -195,7 +192,7 @@ def _request(transfer: Transfer) -> RequestKey:
     return RequestKey(transfer.idempotency_key, same_as_transfer(transfer))
 
 
-def _kept(transfer: Transfer, whole: _Whole) -> StoredObject:
+def _whole_object(transfer: Transfer, whole: _Whole) -> StoredObject:
     """The whole as one object: made of its chunks, or of their bytes where they cannot be joined.
 
     Those are contents that the organization had already as something else than a chunk.
@@ -224,7 +221,7 @@ def _read_ahead(principal: Principal, transfer: Transfer) -> Iterator[_Whole | N
         yield None
         return
     with transaction.atomic():
-        take_up_known(principal, transfer)
+        hold_known(principal, transfer)
     if missing_chunks(transfer):
         yield None
         return
@@ -243,7 +240,7 @@ def _read_ahead(principal: Principal, transfer: Transfer) -> Iterator[_Whole | N
 def _checked_whole(
     transfer: Transfer, parts: Sequence[StoredObject], on_progress: Callable[[int], None]
 ) -> Iterator[_Whole]:
-    crc32 = _checked(transfer, parts, on_progress)
+    crc32 = _crc32_of(transfer, parts, on_progress)
     with ExitStack() as opened:
         content = None
         if not _can_be_joined(parts):
@@ -269,7 +266,7 @@ def _can_be_joined(parts: Sequence[StoredObject]) -> bool:
     return len(parts) == 1 or (bool(parts) and all(part.joinable for part in parts))
 
 
-def _checked(
+def _crc32_of(
     transfer: Transfer,
     parts: Sequence[StoredObject],
     on_progress: Callable[[int], None],

@@ -17,20 +17,20 @@ from jobs.services import enqueue
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import RefusedError
 from odavl.wire.problem import problem_of
-from uploads.addresses import upload_address
 from uploads.contents import Content, fetched
 from uploads.models import Upload, UploadState
+from uploads.queries import upload_address
 
 TIMEOUT = timedelta(minutes=15)
 
 
-class TakeIn(Protocol):
+class Ingest(Protocol):
     def __call__(self, upload: Upload, content: Content, claim: Claim) -> UploadStored:
         """Take the payload in, within the caller's transaction."""
 
 
-def put_off(upload: Upload, *, job_type: str) -> UploadAccepted:
-    """Have the job ``job_type`` take the payload in; it runs :func:`take_in`."""
+def defer(upload: Upload, *, job_type: str) -> UploadAccepted:
+    """Have the job ``job_type`` take the payload in; it runs :func:`ingest`."""
     job = enqueue(
         organization=upload.organization,
         job_type=job_type,
@@ -42,7 +42,7 @@ def put_off(upload: Upload, *, job_type: str) -> UploadAccepted:
     )
 
 
-def take_in(claim: Claim, work: TakeIn) -> None:
+def ingest(claim: Claim, work: Ingest) -> None:
     """Do ``work`` on the upload that the job names, exactly once: with its end in one transaction.
 
     No transaction waits for a remote store: what lies there is fetched before. What is raised is
@@ -67,16 +67,16 @@ def take_in(claim: Claim, work: TakeIn) -> None:
         claim.complete()
 
 
-def register(job_type: str, work: TakeIn, *, area: str) -> None:
+def register(job_type: str, work: Ingest, *, area: str) -> None:
     """Have ``work`` done by such jobs; ``area`` is the one of the scopes that shows them."""
     jobs.register(
         job_type,
-        partial(take_in, work=work),
+        partial(ingest, work=work),
         queue="bulk",
         timeout=TIMEOUT,
         area=area,
         on_failure=give_up,
-        on_retry=take_up_again,
+        on_retry=retry,
     )
 
 
@@ -88,7 +88,7 @@ def give_up(job: Job) -> None:
     ).update(state=UploadState.FAILED, problem=problem, finished_at=Now())
 
 
-def take_up_again(job: Job) -> None:
+def retry(job: Job) -> None:
     """A person wants the job run again."""
     Upload.across_organizations.filter(pk=job.payload["uploadId"], state=UploadState.FAILED).update(
         state=UploadState.PENDING, problem=None, finished_at=None

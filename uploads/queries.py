@@ -7,8 +7,10 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet, Sum
+from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from accounts.principal import Principal
@@ -220,3 +222,18 @@ def status_of(upload: Upload) -> UploadStatus:
 
 
 _GIVEN_UP = (State.FAILED, State.CANCELLED)
+
+
+def upload_address(upload: Upload) -> str:
+    """Where to ask what became of it."""
+    return _address(upload.product, str(upload.pk))
+
+
+def transfer_address(transfer: Transfer) -> str:
+    """Where to ask what is missing, and later what became of the upload."""
+    return _address(transfer.product, str(transfer.pk))
+
+
+def _address(product: str, upload_id: str) -> str:
+    path = reverse("upload-status", args=[product, upload_id])
+    return f"{settings.PUBLIC_URL}{path}"

@@ -1,20 +1,27 @@
-"""Receiving uploads: who, may they, is it whole, was it there before; then over to the product."""
+"""Receiving uploads: who, may they, is it whole, was it there before; then over to the product.
+
+The ``Idempotency-Key`` of an upload is remembered as long as the upload lives. It is a column of
+the upload, whichever way that came. A transfer that a job takes in has been answered before there
+is an upload, so transfers are asked too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
-from accounts.idempotency import Answer
+from accounts.idempotency import Answer, Kept, run_within
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
 from frame.request_context import current_request
+from odavl.wire.encoding import sha256_hex
 from odavl.wire.envelope import (
     UPLOAD_TYPES,
     UploadAccepted,
@@ -25,8 +32,7 @@ from odavl.wire.envelope import (
 from odavl.wire.errors import FieldError, UnknownType
 from storage import services as storage
 from uploads.contents import Content
-from uploads.idempotency import RequestKey, answer_once, same_upload
-from uploads.models import Upload, UploadState
+from uploads.models import Transfer, Upload, UploadState
 from uploads.registry import handler_of
 
 
@@ -54,7 +60,7 @@ def receive(
     with transaction.atomic():
         project = project_for(principal, metadata)
 
-        def take_in() -> tuple[int, bytes]:
+        def ingest() -> tuple[int, bytes]:
             upload = Upload(
                 organization=principal.organization,
                 project=project,
@@ -64,9 +70,9 @@ def receive(
                 metadata=kept_metadata(metadata),
                 stored=storage.keep_placed(placed),
             )
-            return hand_over(upload, content, request=request)
+            return dispatch(upload, content, request=request)
 
-        return answer_once(principal, project, request, take_in)
+        return answer_once(principal, project, request, ingest)
 
 
 def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:
@@ -80,7 +86,7 @@ def place(organization: Organization, content: Content) -> AbstractContextManage
     )
 
 
-def hand_over(
+def dispatch(
     upload: Upload,
     content: Content,
     *,
@@ -94,7 +100,7 @@ def hand_over(
     been told already, where that was before there was an upload.
     """
     answer = handler_of(upload.product).receive(upload, content)
-    _note(upload, answer)
+    _set_outcome(upload, answer)
     told = answered or (status_for(answer), msgspec.json.encode(answer))
     if request.key is not None:
         upload.idempotency_key, upload.request_digest = request
@@ -138,10 +144,97 @@ def project_for(principal: Principal, metadata: UploadMetadata) -> Project:
     )
 
 
-def _note(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
+def _set_outcome(upload: Upload, answer: UploadStored | UploadAccepted) -> None:
     if isinstance(answer, UploadAccepted):
         upload.job_id = UUID(answer.job_id)
         return
     upload.state, upload.url = UploadState.COMPLETED, answer.url
     made = answer.run_id or answer.test_id
     upload.run_id = UUID(made) if made else None
+
+
+class RequestKey(NamedTuple):
+    """A client's key for its request, None without one, and what :func:`same_upload` says of it."""
+
+    key: str | None
+    digest: str
+
+
+def same_upload(product: str, upload_type: str, sha256: str, metadata: UploadMetadata) -> str:
+    """What makes two uploads of a project the same request, however they come: SHA-256 in hex."""
+    parts = (product, upload_type, sha256)
+    return sha256_hex("\n".join(parts).encode() + msgspec.json.encode(metadata))
+
+
+def same_as_transfer(transfer: Transfer) -> str:
+    """:func:`same_upload` of what a transfer brings."""
+    metadata = msgspec.convert(transfer.metadata, UploadMetadata)
+    return same_upload(transfer.product, transfer.type, transfer.sha256, metadata)
+
+
+def answer_once(
+    principal: Principal,
+    project: Project,
+    request: RequestKey,
+    make_answer: Callable[[], tuple[int, bytes]],
+) -> Answer:
+    """As :func:`~accounts.idempotency.run_within`, for as long as what was made lives."""
+    key, digest = request
+    memory = _Uploads(project, key) if key is not None else None
+    return run_within(principal, key, digest, make_answer, project=project, memory=memory)
+
+
+class _Uploads:
+    """The :class:`~accounts.idempotency.Memory` of a project's uploads with one key."""
+
+    def __init__(self, project: Project, key: str) -> None:
+        self._project = project
+        self._key = key
+
+    def recall(self) -> Kept | None:
+        transfers = Transfer.objects.belonging_to(project=self._project)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _ANSWERED,
+                {
+                    "organization": self._project.organization_id,
+                    "project": self._project.pk,
+                    "key": self._key,
+                },
+            )
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        transfer_id, digest, status, body = row
+        if transfer_id is not None:
+            digest = same_as_transfer(transfers.get(pk=transfer_id))
+        return Kept(digest, status, bytes(body))
+
+    def is_of_project(self, body: bytes) -> bool:
+        try:
+            upload_id = UUID(_MADE.decode(body).upload_id)
+        except (msgspec.DecodeError, ValueError):
+            return False  # the answer to another kind of request
+        return any(
+            model.objects.belonging_to(project=self._project).filter(pk=upload_id).exists()
+            for model in (Upload, Transfer)
+        )
+
+
+class _Made(msgspec.Struct, rename="camel"):
+    upload_id: str
+
+
+_MADE = msgspec.json.Decoder(_Made)
+
+# One question for both: almost every upload asks it, and almost never is there an answer.
+_ANSWERED = """
+SELECT NULL, request_digest, answer_status, answer FROM uploads_upload
+WHERE organization_id = %(organization)s AND project_id = %(project)s
+  AND idempotency_key = %(key)s
+UNION ALL
+SELECT id, NULL, answer_status, answer FROM uploads_transfer
+WHERE organization_id = %(organization)s AND project_id = %(project)s
+  AND idempotency_key = %(key)s AND answer IS NOT NULL
+LIMIT 1
+"""

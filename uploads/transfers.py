@@ -2,6 +2,13 @@
 
 A transfer holds the chunks that have arrived (``TransferChunk.stored``): its rows are the lease
 against clean-up, and they live as long as the transfer is used at least once in :data:`LEASE`.
+
+How many may be under way is bounded, as each holds a row for each chunk of its manifest: one key
+could fill the table by announcing, without ever sending a byte.
+
+What the sender may read anyway need not be sent again. Contents lie once in an organization, but a
+digest opens nothing: whoever names one that they may not read is asked for the bytes like anybody
+who brings something new; having them is the proof.
 """
 
 from __future__ import annotations
@@ -14,25 +21,26 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from frame.database.clock import database_now
 from odavl.wire import limits
 from odavl.wire.encoding import sha256_hex
+from odavl.wire.envelope import PRODUCTS
 from odavl.wire.errors import (
     FieldError,
     IdempotencyMismatch,
     InvalidPayload,
     PayloadTooLarge,
+    TooManyTransfers,
 )
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.chunk_verification import Arriving
-from uploads.bounds import check_room
-from uploads.known import take_up_known
-from uploads.models import Transfer, TransferChunk, TransferState
+from storage.models import ObjectPart, StoredObject
+from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import Place, check_open, missing_chunks
 from uploads.services import check_type, kept_metadata, project_for
 
@@ -92,7 +100,7 @@ def begin(
     transfer.expires_at = database_now() + LEASE
     transfer.save()
     _set_manifest(transfer, request.chunks)
-    take_up_known(principal, transfer)
+    hold_known(principal, transfer)
     return Begun(transfer, missing_chunks(transfer))
 
 
@@ -122,13 +130,13 @@ def store_chunk(
                 joinable=True,
             ) as placed,
         ):
-            is_new = _kept(place, placed)
+            is_new = _note_arrival(place, placed)
     _renew(organization, place)
     return is_new
 
 
 @transaction.atomic
-def _kept(place: Place, placed: storage.Placed) -> bool:
+def _note_arrival(place: Place, placed: storage.Placed) -> bool:
     """Note the chunk wherever the transfer waits for it; whether it did."""
     stored = storage.keep_placed(placed)
     with connection.cursor() as cursor:
@@ -261,3 +269,107 @@ def _renew(organization: Organization, place: Place) -> None:
     Transfer.objects.for_organization(organization).filter(
         pk=place.transfer_id, state=TransferState.OPEN, expires_at__lt=end - _RENEW_EVERY
     ).update(expires_at=end)
+
+
+_HOLDING = (TransferState.OPEN, TransferState.ASSEMBLING, TransferState.FAILED)
+_RETRY_SECONDS = 60.0
+
+
+def check_room(principal: Principal, transfer: Transfer, *, chunks: int) -> None:
+    """Raise :class:`TooManyTransfers` unless ``transfer`` may be open with so many chunks.
+
+    In the caller's transaction, until whose end nobody else of the organization is let in: what is
+    counted is what there is.
+    """
+    _take_turns(principal.organization)
+    holding = Transfer.objects.for_organization(principal.organization).filter(state__in=_HOLDING)
+    own = Q(api_key=principal.key) if principal.key else Q(api_key=None)
+    is_open = Q(state=TransferState.OPEN)
+    found = holding.exclude(pk=transfer.pk).aggregate(
+        transfers=Count("pk", filter=is_open),
+        chunks=Sum("chunk_count", default=0),
+        own_transfers=Count("pk", filter=is_open & own),
+        own_chunks=Sum("chunk_count", filter=own, default=0),
+    )
+    for whose, count, held, most, most_chunks in (
+        (
+            "This API key",
+            found["own_transfers"],
+            found["own_chunks"],
+            limits.MAX_OPEN_TRANSFERS,
+            limits.MAX_OPEN_CHUNKS,
+        ),
+        (
+            "The organization",
+            found["transfers"],
+            found["chunks"],
+            limits.MAX_ORGANIZATION_TRANSFERS,
+            limits.MAX_ORGANIZATION_CHUNKS,
+        ),
+    ):
+        if count >= most:
+            raise _too_many(f"{whose} has {count} uploads in chunks under way, of {most}")
+        if held + chunks > most_chunks:
+            raise _too_many(
+                f"{whose} has {held} chunks in uploads under way, and {chunks} more would make it"
+                f" more than {most_chunks}"
+            )
+
+
+def _too_many(what: str) -> TooManyTransfers:
+    return TooManyTransfers(
+        f"{what}. Finalize or drop (DELETE) one, or wait: unused ones end after a day.",
+        retry_after=_RETRY_SECONDS,
+    )
+
+
+def _take_turns(organization: Organization) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"transfers:{organization.pk}"],
+        )
+
+
+def hold_known(principal: Principal, transfer: Transfer) -> None:
+    """Hold those missing chunks that ``principal`` may read, in the caller's transaction.
+
+    What the object store has lost counts as missing: sent again, it is mended.
+    """
+    chunks = TransferChunk.objects.belonging_to(transfer=transfer)
+    chunks.filter(stored__missing_since__isnull=False).update(stored=None)
+    missing = chunks.filter(stored=None)
+    contents: QuerySet[StoredObject] = StoredObject.objects.for_organization(principal.organization)
+    known = contents.filter(
+        _readable(principal), sha256__in=missing.values("sha256"), missing_since=None
+    )
+    # Locked, so that clean-up either sees that they are held or has removed them already.
+    held = list(
+        known.select_for_update(no_key=True, of=("self",))
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    if not held:
+        return
+    same = contents.filter(pk__in=held, sha256=OuterRef("sha256"), size=OuterRef("size"))
+    missing.update(stored_id=Subquery(same.values("pk")[:1]))
+
+
+def _readable(principal: Principal) -> Q:
+    """The contents of uploads that ``principal`` may read, and the chunks of such on their way."""
+    products = [product for product in PRODUCTS if principal.may(f"{product}:read")]
+    uploads = Upload.objects.for_organization(principal.organization)
+    uploads = uploads.filter(product__in=products)
+    chunks = TransferChunk.objects.for_organization(principal.organization)
+    chunks = chunks.filter(transfer__product__in=products)
+    if principal.project is not None:
+        uploads = uploads.filter(project=principal.project)
+        chunks = chunks.filter(transfer__project=principal.project)
+    parts = ObjectPart.objects.for_organization(principal.organization).filter(
+        Exists(uploads.filter(stored=OuterRef("whole")))
+    )
+    return (
+        Q(Exists(uploads.filter(stored=OuterRef("pk"))))
+        | Q(Exists(parts.filter(part=OuterRef("pk"))))
+        | Q(Exists(chunks.filter(stored=OuterRef("pk"))))
+    )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from uploads import api, transfer_api
+from uploads import api
 
 urlpatterns = [
     path("upload/options", api.OptionsView.as_view(), name="upload-options"),
@@ -10,11 +10,11 @@ urlpatterns = [
         api.UploadStatusView.as_view(),
         name="upload-status",
     ),
-    path("upload/<str:product>/init", transfer_api.InitView.as_view()),
-    path("upload/<str:product>/chunk", transfer_api.PlainChunkView.as_view()),
-    path("upload/<str:product>/finalize", transfer_api.FinalizeView.as_view()),
+    path("upload/<str:product>/init", api.InitView.as_view()),
+    path("upload/<str:product>/chunk", api.PlainChunkView.as_view()),
+    path("upload/<str:product>/finalize", api.FinalizeView.as_view()),
     path(
         "upload/<str:product>/<uuid:upload_id>/chunks/<str:sha256>",
-        transfer_api.ChunkView.as_view(),
+        api.ChunkView.as_view(),
     ),
 ]

@@ -93,15 +93,16 @@ def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
     Whatever has a foreign key to stored objects, in whichever room, counts as a reference.
     """
     for relation in StoredObject._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's public name
-        if not isinstance(relation, ForeignObjectRel) or relation.field == _OWN_PARTS:
+        if not isinstance(relation, ForeignObjectRel):
             continue
-        referring = cast("type[Model]", relation.related_model)
-        everywhere = referring._base_manager  # noqa: SLF001 - Django's public name
-        rows = rows.exclude(
-            Exists(everywhere.filter(**{f"{relation.field.name}_id": OuterRef("pk")}))
-        )
+        model, name = cast("type[Model]", relation.related_model), relation.field.name
+        if (model, name) == _OWN_PARTS:
+            continue
+        # Of every organization, hidden or not: no manager's choice of rows.
+        everywhere: QuerySet[Model] = QuerySet(model)
+        rows = rows.exclude(Exists(everywhere.filter(**{f"{name}_id": OuterRef("pk")})))
     return rows
 
 
-_OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's public name
+_OWN_PARTS = (ObjectPart, "whole")
 """An object's own parts go with it."""

@@ -36,18 +36,18 @@ class Round:
 
     def go_on_at(self, cursor: str) -> None:
         """Note how far it has come."""
-        self._note(cursor=cursor, begun_at=self._begun_at())
+        self._save(cursor=cursor, begun_at=self._begun_at())
 
     def begin_anew(self) -> None:
-        self._note(cursor="")
+        self._save(cursor="")
 
     def finish(self) -> None:
-        self._note(cursor="", begun_at=self._begun_at(), finished_at=database_now())
+        self._save(cursor="", begun_at=self._begun_at(), finished_at=database_now())
 
     def _begun_at(self) -> datetime | None:
         return self._walk.begun_at if self.cursor else database_now()
 
-    def _note(self, **values: str | datetime | None) -> None:
+    def _save(self, **values: str | datetime | None) -> None:
         for name, value in values.items():
             setattr(self._walk, name, value)
         Walk.objects.filter(name=self._walk.name).update(**values)

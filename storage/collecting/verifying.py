@@ -83,7 +83,7 @@ def check(rows: Sequence[StoredObject | StoredFile]) -> Gaps:
         there = _is_there(row)
         missing += not there
         if there == (row.missing_since is not None):
-            _note(row, there=there)
+            _mark(row, there=there)
     return Gaps(len(rows), missing)
 
 
@@ -97,7 +97,7 @@ def _is_there(row: StoredObject | StoredFile) -> bool:
         return False
 
 
-def _note(row: StoredObject | StoredFile, *, there: bool) -> None:
+def _mark(row: StoredObject | StoredFile, *, there: bool) -> None:
     rows = type(row).across_organizations.filter(pk=row.pk)
     if isinstance(row, StoredFile):
         rows = rows.filter(key=row.key)  # not one that was mended meanwhile

@@ -15,7 +15,7 @@ from insight.large_payload import LargeDocument
 from insight.payload import Header, ResidentDocument
 from odavl.wire.encoding import gzip_compress
 from odavl.wire.errors import InvalidPayload, RefusedError
-from uploads.scanning import Scanner
+from uploads.documents import Scanner
 
 texts = st.text(max_size=20) | st.sampled_from(['"', "\\", '\\"', "{", "}]", '"}],', "a\\u0041"])
 names = st.text(

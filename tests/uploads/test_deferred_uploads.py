@@ -27,7 +27,7 @@ def test_an_upload_that_was_taken_in_is_not_failed_by_a_late_end(
     done = Upload.across_organizations.values().get()
     assert done["state"] == UploadState.COMPLETED
     deferred.give_up(job)
-    deferred.take_up_again(job)
+    deferred.retry(job)
     assert Upload.across_organizations.values().get() == done
 
 
@@ -36,6 +36,6 @@ def test_a_failed_one_may_be_taken_up_again(alice: Person, website: Project) -> 
     deferred.give_up(job)
     failed = Upload.across_organizations.get()
     assert (failed.state, bool(failed.problem)) == (UploadState.FAILED, True)
-    deferred.take_up_again(job)
+    deferred.retry(job)
     again = Upload.across_organizations.get()
     assert (again.state, again.problem) == (UploadState.PENDING, None)

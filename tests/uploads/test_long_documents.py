@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import uploads.documents
 from guardian.images import picture_of
 from odavl.wire.encoding import gzip_compress
 from odavl.wire.errors import PayloadTooLarge, RefusedError
 from tests.guardian.results import jpeg, png
-from uploads import long_documents
-from uploads.long_documents import LongDocument
-from uploads.scanning import Scanner
+from uploads.documents import LongDocument, Scanner
 
 
 class Head(msgspec.Struct):
@@ -96,8 +95,8 @@ def test_the_whole_is_told_in_percent_and_each_place_once() -> None:
 def test_what_takes_too_much_memory_is_refused(
     document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(long_documents, "MAX_HEADER_SIZE", 100)
-    monkeypatch.setattr(long_documents, "MAX_ITEM_SIZE", 300)
+    monkeypatch.setattr(uploads.documents, "MAX_HEADER_SIZE", 100)
+    monkeypatch.setattr(uploads.documents, "MAX_ITEM_SIZE", 300)
     with pytest.raises(PayloadTooLarge):
         read(json.dumps(document).encode())
 

@@ -42,7 +42,7 @@ class Command(BaseCommand):
             "moved without it, or are lost for good; wrong where a disk is not mounted",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *_args: object, **options: Any) -> None:
         try:
             if options["accept_store"]:
                 object_store().presence.accept()
@@ -59,7 +59,10 @@ class Command(BaseCommand):
 
     def _rows(self) -> int:
         found = verifying.Gaps()
-        tables: tuple[QuerySet[Any], ...] = (verifying.contents(), verifying.stored_files())
+        tables: tuple[QuerySet[StoredObject] | QuerySet[StoredFile], ...] = (
+            verifying.contents(),
+            verifying.stored_files(),
+        )
         for rows in tables:
             for page in _pages(rows.select_related("organization")):
                 checked = verifying.check(page)
