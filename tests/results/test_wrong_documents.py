@@ -137,8 +137,9 @@ def test_a_value_that_fits_makes_a_row_that_a_database_holds(
 
 
 def _empty(row: Any) -> set[str]:
-    """Columns that hold an empty text, list or object, which forms would ask to fill in."""
-    return {field.name for field in row._meta.fields if getattr(row, field.attname) in ("", [], {})}
+    """Columns without a value, which forms would ask to fill in."""
+    nothing = (None, "", [], {})
+    return {field.name for field in row._meta.fields if getattr(row, field.attname) in nothing}
 
 
 def _plain(field: Any, row: Any) -> Any:
