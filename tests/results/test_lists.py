@@ -364,5 +364,24 @@ def test_the_form_shows_what_was_asked(alice: Person, website: Project, product:
     selected = re.findall(r'<option value="([^"]*)" selected>', html)
     assert sorted(selected) == sorted([word, product.time, "website"])
     assert f'class="clear-filters" href="/en/acme/{product.room}/"' in html
-    plain = alice.page().get(f"/en/acme/{product.room}/?sort={product.time}").content.decode()
-    assert "clear-filters" not in plain
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("query", "narrowed"),
+    [
+        ("", False),
+        ("?sort=&project=&since=", False),
+        ("?project=website", True),
+        ("?since=2026-01-01", True),
+        ("?until=2026-02-01", True),
+        ("?NAME=a", True),
+        ("?NAME=b", True),
+    ],
+)
+def test_filters_can_be_cleared_where_there_are_any(
+    alice: Person, website: Project, product: Product, query: str, narrowed: bool
+) -> None:
+    fill(product, alice.api, "a")
+    address = f"/en/acme/{product.room}/{query.replace('NAME', product.name)}"
+    assert ("clear-filters" in alice.page().get(address).content.decode()) == narrowed
