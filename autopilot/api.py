@@ -15,30 +15,17 @@ from accounts.principal import principal_of
 from accounts.queries import project_named
 from autopilot import queries
 from autopilot import rendering as show
-from autopilot.filters import SORTS, CycleFilter
+from autopilot.cycles import CYCLES
 from autopilot.models import DocumentType
 from frame.documentation import PAGE, Parameter, documented
 from frame.paging import bad_parameter, one_of, paginate
 from odavl.wire import autopilot as wire
 from storage.responses import stored_json
+from uploads.results.lists import PROJECT, answer_list, answer_payload, parameters
 
 _READ: dict[str, str] = {"GET": "autopilot:read"}
-_PROJECT = Parameter("project", "Id or slug of the project; without it every one that is seen.")
 _ONE_PROJECT = Parameter(
     "project", "Id or slug of the project; needed unless the key or `X-Project-Id` names one."
-)
-_TIME = {"type": "string", "format": "date-time"}
-_FILTERS: tuple[Parameter, ...] = (
-    Parameter(
-        "phase", "Only runs in this phase.", {"type": "string", "enum": list(wire.RUN_PHASES)}
-    ),
-    Parameter("recipe", "Only runs of this recipe."),
-    Parameter("runId", "Only the run that the client named so."),
-    Parameter("since", "Only runs that started then or later.", _TIME),
-    Parameter("until", "Only runs that started before.", _TIME),
-    Parameter(
-        "sort", "The order.", {"type": "string", "enum": list(SORTS), "default": "-startedAt"}
-    ),
 )
 _TRUST_SORTS: dict[str, tuple[str, ...]] = {
     "-trust": ("-trust", "id"),
@@ -54,17 +41,11 @@ class RunsView(APIView):
     @documented(
         "List runs, latest first, with statistics",
         responses={200: wire.CyclePage},
-        parameters=(*PAGE, _PROJECT, *_FILTERS),
+        parameters=parameters(CYCLES),
     )
     def get(self, request: Request) -> Response:
-        principal = principal_of(request)
-        wanted = CycleFilter.from_query(request.query_params)
-        project = project_named(principal, request.query_params.get("project"))
-        rows = wanted.apply(queries.cycles_of(principal, project))
-        found = queries.statistics(rows)
-        page = paginate(request, rows, order=SORTS[wanted.sort], show=show.cycle_summary)
+        page, found = answer_list(request, CYCLES, show.cycle_summary)
         page.data["total"] = found.runs
-        page.data["statistics"] = show.statistics(found)
         return page
 
 
@@ -73,8 +54,8 @@ class RunView(APIView):
 
     @documented("Show one run and its edits", responses={200: wire.CycleDetail})
     def get(self, request: Request, cycle_id: UUID) -> Response:
-        cycle = queries.cycle_of(principal_of(request), cycle_id)
-        return Response(show.cycle_detail(cycle, queries.edits_of(cycle)))
+        cycle = CYCLES.one(principal_of(request), cycle_id)
+        return Response(show.cycle_detail(cycle, CYCLES.items_of(cycle)))
 
 
 class RunPayloadView(APIView):
@@ -84,8 +65,7 @@ class RunPayloadView(APIView):
 
     @documented("Download the ledger of a run", responses={200: dict})
     def get(self, request: Request, cycle_id: UUID) -> HttpResponseBase:
-        cycle = queries.cycle_of(principal_of(request), cycle_id)
-        return stored_json(request, cycle.upload.stored)
+        return answer_payload(request, CYCLES, cycle_id)
 
 
 class TrustView(APIView):
@@ -96,7 +76,7 @@ class TrustView(APIView):
         responses={200: wire.TrustPage},
         parameters=(
             *PAGE,
-            _PROJECT,
+            PROJECT,
             Parameter(
                 "sort",
                 "The order.",

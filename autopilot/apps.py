@@ -6,8 +6,9 @@ class AutopilotConfig(AppConfig):
 
     def ready(self) -> None:
         from autopilot import exports, receiving
+        from autopilot.cycles import CYCLES
         from uploads import deferred, registry
 
         registry.register("autopilot", receiving.AutopilotHandler())
-        deferred.register(receiving.LEDGER_JOB, receiving.take_in_later, area="autopilot")
+        deferred.register(CYCLES.job_type, CYCLES.ingest_deferred, area="autopilot")
         exports.register_all()

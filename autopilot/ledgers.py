@@ -17,7 +17,7 @@ from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from odavl.wire.paths import clean_path
 from uploads.contents import Content
-from uploads.documents import LongDocument, unwatched
+from uploads.documents import LongDocument
 
 LEDGER = LongDocument("edits", msgspec.json.Decoder(LedgerHeader), msgspec.json.Decoder(Edit))
 MAX_EDITS = 100_000
@@ -52,7 +52,7 @@ class _Tally:
         self.files.add(path)
 
 
-def cycle_from(content: Content, *, watch: Callable[[int], None] = unwatched) -> Cycle:
+def cycle_from(content: Content, watch: Callable[[int], None]) -> Cycle:
     """The row of a ledger, without what says whose it is.
 
     Raises :class:`~odavl.wire.errors.RefusedError` with a pointer for what does not fit.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization, Project
 from accounts.scoping import OrganizationScoped
 from odavl.wire import limits
-from uploads.models import Upload
+from uploads.results.models import Named, Received
 
 
 class Phase(models.TextChoices):
@@ -26,17 +24,12 @@ class Phase(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
-class Cycle(OrganizationScoped):
+class Cycle(Named):
     """One run, as its ledger tells it. The ledger itself, with every edit, is an object."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="cycles")
-    upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     run_id = models.CharField(max_length=limits.MAX_RUN_ID_LENGTH)
     """The client's name for it."""
-    sha256 = models.CharField(max_length=64)
-    """Of the ledger: the same once more is the same run, another one is refused."""
     phase = models.CharField(max_length=11, choices=Phase)
     phases = models.JSONField(default=dict)
     """``{name: {status, durationMs, metrics}}``, texts shortened and metrics made plain."""
@@ -51,9 +44,8 @@ class Cycle(OrganizationScoped):
     trust_score = models.FloatField(null=True)
     """From 0 to 1."""
     quality_improved = models.BooleanField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta(OrganizationScoped.Meta):
+    class Meta(Named.Meta):
         constraints = [
             models.UniqueConstraint(fields=["organization", "run_id"], name="cycle_run_id_unique")
         ]
@@ -72,20 +64,15 @@ class DocumentType(models.TextChoices):
     RUN_HISTORY = "run-history", _("Run history")
 
 
-class SideDocument(OrganizationScoped):
+class SideDocument(Received):
     """What is uploaded beside a ledger, kept as it was sent."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     type = models.CharField(max_length=12, choices=DocumentType)
     run_id = models.CharField(max_length=limits.MAX_RUN_ID_LENGTH, blank=True)
     as_of = models.DateTimeField()
     """When its machine wrote it: one that waited in a queue does not pass for the latest."""
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta(OrganizationScoped.Meta):
+    class Meta(Received.Meta):
         indexes = [
             models.Index(fields=["project", "type", "-as_of"], name="side_document_latest"),
         ]

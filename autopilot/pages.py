@@ -15,22 +15,12 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.page_access import OrganizationRequest, member_page
-from accounts.queries import project_named, projects_of
 from autopilot import queries
-from autopilot.filters import SORTS, CycleFilter
+from autopilot.cycles import CYCLES
 from autopilot.models import Cycle, Phase
-from frame.listing import page_of
-from storage.responses import stored_json
+from uploads.results.lists import json_file, list_context, row_context
 
-PAGE_SIZE = 50
 _MOST_RECIPES = 20
-_SORTS = {
-    "-startedAt": gettext_lazy("Newest first"),
-    "startedAt": gettext_lazy("Oldest first"),
-    "-findingsClosed": gettext_lazy("Most findings closed"),
-    "-filesModified": gettext_lazy("Most files changed"),
-}
-assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
 _STATUSES = {
     "completed": gettext_lazy("Completed"),
     "failed": gettext_lazy("Failed"),
@@ -54,28 +44,11 @@ class PhaseRow:
 @require_safe
 @member_page
 def cycles(request: OrganizationRequest) -> HttpResponse:
-    request.principal.require("autopilot:read")
-    wanted = CycleFilter.from_query(request.GET)
-    project = project_named(request.principal, request.GET.get("project"))
-    rows = wanted.apply(queries.cycles_of(request.principal, project))
-    trust = queries.trust_of(request.principal, project).order_by("-trust", "recipe", "id")
-    context = {
-        "organization": request.organization,
-        "section": "autopilot",
-        "filter": wanted,
-        "project_chosen": project,
-        "is_narrowed": wanted.is_narrowed or project is not None,
-        "statistics": queries.statistics(rows),
-        "page": page_of(
-            rows,
-            order=SORTS[wanted.sort],
-            cursor=request.GET.get("cursor", ""),
-            size=PAGE_SIZE,
-        ),
-        "trust": list(trust[:_MOST_RECIPES]),
-        "project_choices": list(projects_of(request.principal).order_by("name", "pk")),
+    context = list_context(request, CYCLES)
+    trust = queries.trust_of(request.principal, context["project_chosen"])
+    context |= {
+        "trust": list(trust.order_by("-trust", "recipe", "id")[:_MOST_RECIPES]),
         "phase_choices": Phase.choices,
-        "sort_choices": _SORTS.items(),
     }
     return render(request, "autopilot/cycles.html", context)
 
@@ -83,14 +56,9 @@ def cycles(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 @member_page
 def cycle(request: OrganizationRequest, cycle_id: uuid.UUID) -> HttpResponse:
-    request.principal.require("autopilot:read")
-    found = queries.cycle_of(request.principal, cycle_id)
-    edits = queries.edits_of(found)
-    context = {
-        "organization": request.organization,
-        "section": "autopilot",
-        "cycle": found,
-        "stored": found.upload.stored,
+    found, context = row_context(request, CYCLES, cycle_id)
+    edits = CYCLES.items_of(found)
+    context |= {
         "phases": list(_phases(found)),
         "edits": edits,
         "more_edits": found.edits_kept + found.edits_reverted - len(edits),
@@ -103,11 +71,8 @@ def cycle(request: OrganizationRequest, cycle_id: uuid.UUID) -> HttpResponse:
 @member_page
 def payload(request: OrganizationRequest, cycle_id: uuid.UUID) -> HttpResponseBase:
     """The run's ledger as it was sent."""
-    request.principal.require("autopilot:read")
-    found = queries.cycle_of(request.principal, cycle_id)
-    response = stored_json(request, found.upload.stored)
-    response["Content-Disposition"] = f'attachment; filename="ledger-{found.pk}.json"'
-    return response
+    found, _context = row_context(request, CYCLES, cycle_id)
+    return json_file(request, found.upload.stored, f"ledger-{found.pk}")
 
 
 def _phases(found: Cycle) -> Iterator[PhaseRow]:

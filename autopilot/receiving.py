@@ -10,23 +10,19 @@ import msgspec
 from django.db import connection
 from django.utils import timezone
 
-from autopilot.addresses import cycle_address
-from autopilot.ledgers import cycle_from
-from autopilot.models import Cycle, DocumentType, RecipeTrust, SideDocument
-from jobs.claims import Claim
+from autopilot.cycles import CYCLES
+from autopilot.models import DocumentType, RecipeTrust, SideDocument
 from odavl.wire import limits
 from odavl.wire.autopilot import RunHistory, Snapshot, TrustReport
 from odavl.wire.encoding import shortened
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
+from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from uploads.contents import Content
-from uploads.deferred import defer
 from uploads.documents import check_object, read_whole
 from uploads.models import Upload
 from uploads.queries import sent_at, upload_address
 
-LEDGER_JOB = "autopilot.ledger"
 MAX_DOCUMENT_SIZE = 4 * limits.MEBIBYTE
 """Of recipe trust and run history, inflated; a snapshot may be as large as any payload."""
 
@@ -44,41 +40,13 @@ class AutopilotHandler:
     """Ledgers become runs, the other documents are kept; large ledgers by a job."""
 
     def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-        if upload.type != "ledger":
-            return _keep(upload, content)
-        if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return defer(upload, job_type=LEDGER_JOB)
-        return _take_in(upload, content)
+        if upload.type == "ledger":
+            return CYCLES.receive(upload, content)
+        return keep_document(upload, content)
 
 
-def take_in_later(upload: Upload, content: Content, claim: Claim) -> UploadStored:
-    """Take in the large ledger that the job names."""
-    return _take_in(upload, content, watch=claim.note)
-
-
-def _take_in(
-    upload: Upload, content: Content, watch: Callable[[int], None] | None = None
-) -> UploadStored:
-    """A run of the ledger; the same ledger once more is the same run.
-
-    Raises :class:`Duplicate` for another one under the same id.
-    """
-    cycle = cycle_from(content, watch=watch) if watch else cycle_from(content)
-    cycle.organization, cycle.project, cycle.upload = upload.organization, upload.project, upload
-    # Two uploads of one ledger may race; the unique constraint decides, both get its row.
-    Cycle.across_organizations.bulk_create([cycle], ignore_conflicts=True)
-    rows = Cycle.objects.for_organization(upload.organization).select_related("organization")
-    kept: Cycle = rows.get(run_id=cycle.run_id)
-    if kept.sha256 != cycle.sha256 or kept.project_id != upload.project_id:
-        raise Duplicate(
-            "The run's id is taken: by another ledger, or in another project.",
-            errors=(FieldError("/runId", "duplicate", "Taken."),),
-        )
-    return UploadStored(upload_id=str(upload.pk), run_id=str(kept.pk), url=cycle_address(kept))
-
-
-def _keep(upload: Upload, content: Content) -> UploadStored:
-    """Note a document beside a ledger; recipe trust is read into rows as well."""
+def keep_document(upload: Upload, content: Content) -> UploadStored:
+    """Keep a document beside a ledger; recipe trust is read into rows as well."""
     facts = _READERS[upload.type](upload, content)
     named = facts.run_id or upload.metadata.get("runId", "")
     SideDocument.objects.for_organization(upload.organization).create(
@@ -114,11 +82,11 @@ def _read_trust(upload: Upload, content: Content) -> _Facts:
             errors=(FieldError("/recipes", "too_long", "Too many."),),
         )
     as_of = _as_of(upload, report.updated_at)
-    _note_trust(upload, report, as_of)
+    _replace_trust(upload, report, as_of)
     return _Facts(as_of)
 
 
-def _note_trust(upload: Upload, report: TrustReport, as_of: datetime) -> None:
+def _replace_trust(upload: Upload, report: TrustReport, as_of: datetime) -> None:
     """Replace what is known of the project's recipes, unless something later is known."""
     with connection.cursor() as cursor:
         # One report of a project at a time, until the commit.

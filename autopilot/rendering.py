@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
-from django.conf import settings
-from django.urls import reverse
 
 from accounts.rendering import iso
-from autopilot.addresses import cycle_address
+from autopilot.cycles import CYCLES
 from autopilot.models import Cycle, RecipeTrust, SideDocument
-from autopilot.queries import Statistics
 from odavl.wire import autopilot as wire
-from odavl.wire.insight import StoredPayload
-from storage.models import StoredObject
+from uploads.results.addresses import stored_payload
 
 
 def cycle_summary(cycle: Cycle) -> wire.CycleSummary:
@@ -28,20 +24,7 @@ def cycle_detail(cycle: Cycle, edits: list[wire.ShownEdit]) -> wire.CycleDetail:
         **_cycle(cycle),
         phases=msgspec.convert(cycle.phases, dict[str, wire.PhaseReport]),
         edits=edits,
-        payload=_payload(cycle.upload.stored, "autopilot-run-payload", cycle.pk),
-    )
-
-
-def statistics(found: Statistics) -> wire.CycleStatistics:
-    return wire.CycleStatistics(
-        runs=found.runs,
-        completed=found.completed,
-        rolled_back=found.rolled_back,
-        failed=found.failed,
-        success_rate=found.success_rate,
-        edits_kept=found.edits_kept,
-        edits_reverted=found.edits_reverted,
-        findings_closed=found.findings_closed,
+        payload=stored_payload(cycle.upload.stored, "autopilot-run-payload", cycle.pk),
     )
 
 
@@ -65,18 +48,12 @@ def kept_document(row: SideDocument) -> wire.KeptDocument:
         project_id=str(row.project_id),
         run_id=row.run_id or None,
         updated_at=str(iso(row.as_of)),
-        payload=_payload(row.upload.stored, "autopilot-document", row.type, row.project_id),
-    )
-
-
-def _payload(
-    stored: StoredObject, name: str, argument: object, project_id: object = None
-) -> StoredPayload:
-    query = f"?project={project_id}" if project_id else ""
-    return StoredPayload(
-        sha256=stored.sha256,
-        size=stored.size,
-        download_url=settings.PUBLIC_URL + reverse(name, args=[argument]) + query,
+        payload=stored_payload(
+            row.upload.stored,
+            "autopilot-document",
+            row.type,
+            query={"project": str(row.project_id)},
+        ),
     )
 
 
@@ -95,6 +72,6 @@ def _cycle(cycle: Cycle) -> dict[str, Any]:
         "findings_closed": cycle.findings_closed,
         "trust_score": cycle.trust_score,
         "quality_improved": cycle.quality_improved,
-        "url": cycle_address(cycle),
+        "url": CYCLES.address(cycle),
         "created_at": iso(cycle.created_at),
     }

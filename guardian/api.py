@@ -16,34 +16,16 @@ from frame.documentation import PAGE, Parameter, documented
 from frame.paging import paginate
 from guardian import queries
 from guardian import rendering as show
-from guardian.filters import OUTCOMES, SORTS, PageTestFilter
-from guardian.models import ReportType
+from guardian.models import ReportType, Screenshot
+from guardian.page_tests import PAGE_TESTS
 from odavl.wire import guardian as wire
-from odavl.wire import limits
 from storage.responses import stored_json, stored_picture
+from uploads.results.filters import text
+from uploads.results.kinds import seen_by
+from uploads.results.lists import PROJECT, answer_list, answer_payload, parameters
 
 _READ: dict[str, str] = {"GET": "guardian:read"}
-_PROJECT = Parameter("project", "Id or slug of the project; without it every one that is seen.")
-_TIME = {"type": "string", "format": "date-time"}
-_FILTERS: tuple[Parameter, ...] = (
-    Parameter(
-        "environment",
-        "Only tests of this environment.",
-        {"type": "string", "enum": list(wire.ENVIRONMENTS)},
-    ),
-    Parameter(
-        "outcome",
-        "Only tests in which a check failed, or none did.",
-        {"type": "string", "enum": list(OUTCOMES)},
-    ),
-    Parameter("url", "Only tests of pages whose address begins so."),
-    Parameter("testRunId", "Only the test that the client named so."),
-    Parameter("since", "Only tests of then or later.", _TIME),
-    Parameter("until", "Only tests of before.", _TIME),
-    Parameter(
-        "sort", "The order.", {"type": "string", "enum": list(SORTS), "default": "-timestamp"}
-    ),
-)
+_OF_TEST = text("testRunId", "Only those of the test that the client named so.", "test_run_id")
 _REPORT_TYPE = Parameter(
     "report_type",
     "The type it was uploaded as.",
@@ -58,17 +40,11 @@ class TestsView(APIView):
     @documented(
         "List tests, latest first, with statistics",
         responses={200: wire.PageTestPage},
-        parameters=(*PAGE, _PROJECT, *_FILTERS),
+        parameters=parameters(PAGE_TESTS),
     )
     def get(self, request: Request) -> Response:
-        principal = principal_of(request)
-        wanted = PageTestFilter.from_query(request.query_params)
-        project = project_named(principal, request.query_params.get("project"))
-        rows = wanted.apply(queries.page_tests_of(principal, project))
-        found = queries.statistics(rows)
-        page = paginate(request, rows, order=SORTS[wanted.sort], show=show.page_test_summary)
+        page, found = answer_list(request, PAGE_TESTS, show.page_test_summary)
         page.data["total"] = found.tests
-        page.data["statistics"] = show.statistics(found)
         return page
 
 
@@ -79,10 +55,10 @@ class TestView(APIView):
         "Show one test, its checks, screenshots and reports", responses={200: wire.PageTestDetail}
     )
     def get(self, request: Request, test_id: UUID) -> Response:
-        test = queries.page_test_of(principal_of(request), test_id)
+        test = PAGE_TESTS.one(principal_of(request), test_id)
         detail = show.page_test_detail(
             test,
-            checks=queries.checks_of(test),
+            checks=PAGE_TESTS.items_of(test),
             screenshots=queries.screenshots_of_test(test),
             reports=queries.reports_of_test(test),
         )
@@ -96,8 +72,7 @@ class TestPayloadView(APIView):
 
     @documented("Download the results of a test", responses={200: dict})
     def get(self, request: Request, test_id: UUID) -> HttpResponseBase:
-        test = queries.page_test_of(principal_of(request), test_id)
-        return stored_json(request, test.upload.stored)
+        return answer_payload(request, PAGE_TESTS, test_id)
 
 
 class ReportView(APIView):
@@ -107,7 +82,7 @@ class ReportView(APIView):
 
     @documented("Download a report of a test", responses={200: dict}, parameters=(_REPORT_TYPE,))
     def get(self, request: Request, test_id: UUID, report_type: str) -> HttpResponseBase:
-        test = queries.page_test_of(principal_of(request), test_id)
+        test = PAGE_TESTS.one(principal_of(request), test_id)
         return stored_json(request, queries.report_of(test, report_type).upload.stored)
 
 
@@ -119,16 +94,15 @@ class ScreenshotsView(APIView):
         responses={200: wire.ScreenshotPage},
         parameters=(
             *PAGE,
-            _PROJECT,
-            Parameter("testRunId", "Only those of the test that the client named so."),
+            PROJECT,
+            _OF_TEST.parameter(),
         ),
     )
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
         project = project_named(principal, request.query_params.get("project"))
-        rows = queries.screenshots_of(principal, project)
-        if named := request.query_params.get("testRunId"):
-            rows = rows.filter(test_run_id=named[: limits.MAX_RUN_ID_LENGTH])
+        rows = seen_by(Screenshot, principal, project)
+        rows = rows.filter(_OF_TEST.condition(request.query_params))
         return paginate(
             request, rows, order=("-created_at", "-id"), show=show.screenshot_item, count=True
         )

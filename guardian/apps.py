@@ -6,8 +6,9 @@ class GuardianConfig(AppConfig):
 
     def ready(self) -> None:
         from guardian import exports, receiving
+        from guardian.page_tests import PAGE_TESTS
         from uploads import deferred, registry
 
         registry.register("guardian", receiving.GuardianHandler())
-        deferred.register(receiving.RESULTS_JOB, receiving.take_in_later, area="guardian")
+        deferred.register(PAGE_TESTS.job_type, PAGE_TESTS.ingest_deferred, area="guardian")
         exports.register_all()

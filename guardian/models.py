@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Organization, Project
-from accounts.scoping import OrganizationScoped
+from accounts.models import Project
 from odavl.wire import limits
-from uploads.models import Upload
+from uploads.results.models import Named
 
 
 class Environment(models.TextChoices):
@@ -20,17 +17,12 @@ class Environment(models.TextChoices):
     PRODUCTION = "production", _("Production")
 
 
-class PageTest(OrganizationScoped):
+class PageTest(Named):
     """One test of one page. NULL is what was not measured; the results themselves are an object."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="page_tests")
-    upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     test_run_id = models.CharField(max_length=limits.MAX_RUN_ID_LENGTH)
     """The client's name for it."""
-    sha256 = models.CharField(max_length=64)
-    """Of the results: the same once more is the same test, others are refused."""
     url = models.CharField(max_length=limits.MAX_URL_LENGTH)
     environment = models.CharField(max_length=11, choices=Environment)
     tested_at = models.DateTimeField()
@@ -53,9 +45,8 @@ class PageTest(OrganizationScoped):
     security_warnings = models.IntegerField(null=True)
     screenshots = models.JSONField(default=list)
     """Names of the screenshots that belong to it."""
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta(OrganizationScoped.Meta):
+    class Meta(Named.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "test_run_id"], name="page_test_run_id_unique"
@@ -70,25 +61,19 @@ class PageTest(OrganizationScoped):
         return f"{self.url} {self.tested_at}"
 
 
-class Screenshot(OrganizationScoped):
+class Screenshot(Named):
     """A picture, tied to its test by the test's name: either may arrive first."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     test_run_id = models.CharField(max_length=limits.MAX_RUN_ID_LENGTH, blank=True)
     """Empty for one that was sent without."""
     name = models.CharField(max_length=255)
-    sha256 = models.CharField(max_length=64)
     content_type = models.CharField(max_length=10)
     """As its first bytes say, whatever it was called."""
     width = models.IntegerField()
     height = models.IntegerField()
     size = models.BigIntegerField()
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta(OrganizationScoped.Meta):
+    class Meta(Named.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "test_run_id", "name"],
@@ -114,21 +99,15 @@ class ReportType(models.TextChoices):
     ACCESSIBILITY = "accessibility-report", _("Accessibility report")
 
 
-class Report(OrganizationScoped):
+class Report(Named):
     """Another tool's report, kept as it was sent and tied to its test as a screenshot is."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="+")
     test_run_id = models.CharField(max_length=limits.MAX_RUN_ID_LENGTH, blank=True)
     type = models.CharField(max_length=20, choices=ReportType)
-    sha256 = models.CharField(max_length=64)
     scores = models.JSONField(default=dict)
     """From 0 to 100 by what they are about."""
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta(OrganizationScoped.Meta):
+    class Meta(Named.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "test_run_id", "type"],

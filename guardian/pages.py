@@ -11,50 +11,23 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.page_access import OrganizationRequest, member_page
-from accounts.queries import project_named, projects_of
-from frame.listing import page_of
 from guardian import queries
-from guardian.filters import OUTCOMES, SORTS, PageTestFilter
 from guardian.models import Environment, PageTest
+from guardian.page_tests import PAGE_TESTS
 from odavl.wire.guardian import PageCheck
-from storage.responses import stored_json, stored_picture
+from storage.responses import stored_picture
+from uploads.results.lists import json_file, list_context, row_context
 
-PAGE_SIZE = 50
-_SORTS = {
-    "-timestamp": gettext_lazy("Newest first"),
-    "timestamp": gettext_lazy("Oldest first"),
-    "-failed": gettext_lazy("Most failures"),
-    "url": gettext_lazy("Page"),
-}
-assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
-_OUTCOMES = dict(zip(OUTCOMES, (gettext_lazy("Passed"), gettext_lazy("Failed")), strict=True))
+_OUTCOMES = {"passed": gettext_lazy("Passed"), "failed": gettext_lazy("Failed")}
 _WORST_FIRST = ("failed", "warning", "passed", "skipped")
 
 
 @require_safe
 @member_page
 def tests(request: OrganizationRequest) -> HttpResponse:
-    request.principal.require("guardian:read")
-    wanted = PageTestFilter.from_query(request.GET)
-    project = project_named(request.principal, request.GET.get("project"))
-    rows = wanted.apply(queries.page_tests_of(request.principal, project))
-    context = {
-        "organization": request.organization,
-        "section": "guardian",
-        "filter": wanted,
-        "project_chosen": project,
-        "is_narrowed": wanted.is_narrowed or project is not None,
-        "statistics": queries.statistics(rows),
-        "page": page_of(
-            rows,
-            order=SORTS[wanted.sort],
-            cursor=request.GET.get("cursor", ""),
-            size=PAGE_SIZE,
-        ),
-        "project_choices": list(projects_of(request.principal).order_by("name", "pk")),
+    context = list_context(request, PAGE_TESTS) | {
         "environment_choices": Environment.choices,
         "outcome_choices": _OUTCOMES.items(),
-        "sort_choices": _SORTS.items(),
     }
     return render(request, "guardian/tests.html", context)
 
@@ -62,17 +35,11 @@ def tests(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 @member_page
 def test(request: OrganizationRequest, test_id: uuid.UUID) -> HttpResponse:
-    request.principal.require("guardian:read")
-    found = queries.page_test_of(request.principal, test_id)
-    checks = queries.checks_of(found)
+    found, context = row_context(request, PAGE_TESTS, test_id)
     screenshots = queries.screenshots_of_test(found)
-    context = {
-        "organization": request.organization,
-        "section": "guardian",
-        "test": found,
+    context |= {
         "is_web": found.url.startswith(("https://", "http://")),
-        "stored": found.upload.stored,
-        "checks": sorted(checks, key=_rank),
+        "checks": sorted(PAGE_TESTS.items_of(found), key=_rank),
         "measures": [each for each in _measures(found) if each[1] is not None],
         "screenshots": screenshots,
         "missing": queries.missing_screenshots(found, screenshots),
@@ -85,22 +52,17 @@ def test(request: OrganizationRequest, test_id: uuid.UUID) -> HttpResponse:
 @member_page
 def payload(request: OrganizationRequest, test_id: uuid.UUID) -> HttpResponseBase:
     """The results as they were sent."""
-    request.principal.require("guardian:read")
-    found = queries.page_test_of(request.principal, test_id)
-    response = stored_json(request, found.upload.stored)
-    response["Content-Disposition"] = f'attachment; filename="test-{found.pk}.json"'
-    return response
+    found, _context = row_context(request, PAGE_TESTS, test_id)
+    return json_file(request, found.upload.stored, f"test-{found.pk}")
 
 
 @require_safe
 @member_page
 def report(request: OrganizationRequest, test_id: uuid.UUID, report_type: str) -> HttpResponseBase:
     """Another tool's report as it was sent."""
-    request.principal.require("guardian:read")
-    found = queries.report_of(queries.page_test_of(request.principal, test_id), report_type)
-    response = stored_json(request, found.upload.stored)
-    response["Content-Disposition"] = f'attachment; filename="{found.type}-{test_id}.json"'
-    return response
+    found, _context = row_context(request, PAGE_TESTS, test_id)
+    sent = queries.report_of(found, report_type)
+    return json_file(request, sent.upload.stored, f"{sent.type}-{test_id}")
 
 
 @require_safe

@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from guardian.addresses import page_test_address
 from guardian.images import picture_of
-from guardian.models import PageTest, Report, Screenshot
-from guardian.results import page_test_from
-from jobs.claims import Claim
+from guardian.models import Report, Screenshot
+from guardian.page_tests import PAGE_TESTS
 from odavl.wire import limits
 from odavl.wire.encoding import gunzip_pieces, shortened
 from odavl.wire.envelope import UploadAccepted, UploadStored
-from odavl.wire.errors import Duplicate, FieldError, InvalidPayload
+from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.guardian import AccessibilityReport, LighthouseReport
 from storage.naming import safe_name
 from uploads.contents import Content
-from uploads.deferred import defer
 from uploads.documents import check_object, read_whole
 from uploads.models import Upload
 from uploads.queries import upload_address
+from uploads.results.ingest import Taken, insert_once
 
-RESULTS_JOB = "guardian.results"
 _MAX_SCORES = 20
 _PERCENT = 100
+_ANOTHER_PICTURE = Taken("The test has another picture of this name.", "/metadata/testRunId")
+_ANOTHER_REPORT = Taken("The test has another report of this type.", "/metadata/testRunId")
 
 
 class GuardianHandler:
     """Results become tests; screenshots and reports are tied to them, whichever comes first."""
 
     def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+        if upload.type == "test-results":
+            return PAGE_TESTS.receive(upload, content)
         if upload.type == "screenshot":
-            return _keep_screenshot(upload, content)
-        if upload.type != "test-results":
-            return _keep_report(upload, content)
-        if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return defer(upload, job_type=RESULTS_JOB)
-        return _take_in(upload, content)
+            return keep_screenshot(upload, content)
+        return keep_report(upload, content)
 
 
-def take_in_later(upload: Upload, content: Content, claim: Claim) -> UploadStored:
-    """Take in the large results that the job names."""
-    return _take_in(upload, content, watch=claim.note)
-
-
-def _take_in(
-    upload: Upload, content: Content, watch: Callable[[int], None] | None = None
-) -> UploadStored:
-    """A test of the results; the same results once more are the same test.
-
-    Raises :class:`Duplicate` for others under the same id.
-    """
-    test = page_test_from(content, watch=watch) if watch else page_test_from(content)
-    test.organization, test.project, test.upload = upload.organization, upload.project, upload
-    # Two uploads of the same results may race; the unique constraint decides, both get its row.
-    PageTest.across_organizations.bulk_create([test], ignore_conflicts=True)
-    rows = PageTest.objects.for_organization(upload.organization).select_related("organization")
-    kept: PageTest = rows.get(test_run_id=test.test_run_id)
-    if kept.sha256 != test.sha256 or kept.project_id != upload.project_id:
-        raise Duplicate(
-            "The test's id is taken: by other results, or in another project.",
-            errors=(FieldError("/testRunId", "duplicate", "Taken."),),
-        )
-    return UploadStored(upload_id=str(upload.pk), test_id=str(kept.pk), url=page_test_address(kept))
-
-
-def _keep_screenshot(upload: Upload, content: Content) -> UploadStored:
+def keep_screenshot(upload: Upload, content: Content) -> UploadStored:
     """Raises :class:`Duplicate` for another picture under the same name of the same test."""
     picture = picture_of(gunzip_pieces(content.pieces()))
     ending = picture.content_type.removeprefix("image/").replace("jpeg", "jpg")
     named = upload.metadata.get("fileName") or f"{content.sha256[:12]}.{ending}"
     screenshot = Screenshot(
-        organization=upload.organization,
-        project=upload.project,
-        upload=upload,
         test_run_id=_test_run_id(upload),
         name=safe_name(named),
         sha256=content.sha256,
@@ -84,41 +50,22 @@ def _keep_screenshot(upload: Upload, content: Content) -> UploadStored:
         height=picture.height,
         size=content.size,
     )
-    Screenshot.across_organizations.bulk_create([screenshot], ignore_conflicts=True)
-    if screenshot.test_run_id:
-        rows = Screenshot.objects.for_organization(upload.organization)
-        kept = rows.get(
-            project=upload.project, test_run_id=screenshot.test_run_id, name=screenshot.name
-        )
-        _check_same(kept.sha256, content, "another picture of this name")
+    name = ("project", "test_run_id", "name") if screenshot.test_run_id else ()
+    insert_once(screenshot, upload, name=name, taken=_ANOTHER_PICTURE)
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
 
 
-def _keep_report(upload: Upload, content: Content) -> UploadStored:
+def keep_report(upload: Upload, content: Content) -> UploadStored:
     """Raises :class:`Duplicate` for another report of the same test."""
     report = Report(
-        organization=upload.organization,
-        project=upload.project,
-        upload=upload,
         test_run_id=_test_run_id(upload),
         type=upload.type,
         sha256=content.sha256,
         scores=_scores(upload.type, content),
     )
-    Report.across_organizations.bulk_create([report], ignore_conflicts=True)
-    if report.test_run_id:
-        rows = Report.objects.for_organization(upload.organization)
-        kept = rows.get(project=upload.project, test_run_id=report.test_run_id, type=report.type)
-        _check_same(kept.sha256, content, "another report of this type")
+    name = ("project", "test_run_id", "type") if report.test_run_id else ()
+    insert_once(report, upload, name=name, taken=_ANOTHER_REPORT)
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
-
-
-def _check_same(known: str, content: Content, what: str) -> None:
-    if known != content.sha256:
-        raise Duplicate(
-            f"The test has {what}.",
-            errors=(FieldError("/metadata/testRunId", "duplicate", "Taken."),),
-        )
 
 
 def _test_run_id(upload: Upload) -> str:

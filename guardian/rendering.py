@@ -8,12 +8,11 @@ from django.conf import settings
 from django.urls import reverse
 
 from accounts.rendering import iso
-from guardian.addresses import page_test_address
 from guardian.models import PageTest, Report, Screenshot
-from guardian.queries import Statistics, missing_screenshots
+from guardian.page_tests import PAGE_TESTS
+from guardian.queries import missing_screenshots
 from odavl.wire import guardian as wire
-from odavl.wire.insight import StoredPayload
-from storage.models import StoredObject
+from uploads.results.addresses import stored_payload
 
 
 def page_test_summary(test: PageTest) -> wire.PageTestSummary:
@@ -35,7 +34,7 @@ def page_test_detail(
         screenshots=[screenshot_item(each) for each in screenshots],
         missing_screenshots=missing_screenshots(test, screenshots),
         reports=[_report(test, each) for each in reports],
-        payload=_payload(test.upload.stored, "guardian-test-payload", test.pk),
+        payload=stored_payload(test.upload.stored, "guardian-test-payload", test.pk),
     )
 
 
@@ -56,31 +55,11 @@ def screenshot_item(screenshot: Screenshot) -> wire.ScreenshotItem:
     )
 
 
-def statistics(found: Statistics) -> wire.PageTestStatistics:
-    return wire.PageTestStatistics(
-        tests=found.tests,
-        passed=found.passed,
-        failed=found.failed,
-        warnings=found.warnings,
-        pass_rate=found.pass_rate,
-        average_accessibility_score=found.average_accessibility_score,
-        vulnerabilities=found.vulnerabilities,
-    )
-
-
 def _report(test: PageTest, report: Report) -> wire.ReportItem:
     return wire.ReportItem(
         type=cast("wire.ReportType", report.type),
         scores=report.scores,
-        payload=_payload(report.upload.stored, "guardian-report", test.pk, report.type),
-    )
-
-
-def _payload(stored: StoredObject, name: str, *arguments: object) -> StoredPayload:
-    return StoredPayload(
-        sha256=stored.sha256,
-        size=stored.size,
-        download_url=settings.PUBLIC_URL + reverse(name, args=arguments),
+        payload=stored_payload(report.upload.stored, "guardian-report", test.pk, report.type),
     )
 
 
@@ -112,6 +91,6 @@ def _test(test: PageTest) -> dict[str, Any]:
         "security": wire.ShownSecurity(
             vulnerabilities=test.vulnerabilities, warnings=test.security_warnings
         ),
-        "report_url": page_test_address(test),
+        "report_url": PAGE_TESTS.address(test),
         "created_at": iso(test.created_at),
     }

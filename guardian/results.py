@@ -23,7 +23,7 @@ from odavl.wire.guardian import (
 from odavl.wire.moments import checked
 from storage.naming import safe_name
 from uploads.contents import Content
-from uploads.documents import LongDocument, unwatched
+from uploads.documents import LongDocument
 
 RESULTS = LongDocument(
     "tests", msgspec.json.Decoder(PageResultsHeader), msgspec.json.Decoder(PageCheck)
@@ -38,7 +38,7 @@ class _Tally:
         self.by_status[check.status] += 1
 
 
-def page_test_from(content: Content, *, watch: Callable[[int], None] = unwatched) -> PageTest:
+def page_test_from(content: Content, watch: Callable[[int], None]) -> PageTest:
     """The row of a test's results, without what says whose it is.
 
     Raises :class:`~odavl.wire.errors.RefusedError` with a pointer for what does not fit.

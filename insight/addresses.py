@@ -1,23 +1,12 @@
-"""Absolute addresses of pages, as people are given them.
-
-In the default language: who opens one has the switch to the others on the page.
-"""
-
-from django.conf import settings
-from django.urls import reverse
-from django.utils import translation
+"""Absolute addresses of pages, as people are given them."""
 
 from insight.models import Issue, Run
+from uploads.results.addresses import page_address
 
 
 def run_address(run: Run) -> str:
-    return _page("insight:run", run.stream.project.organization.slug, run.pk)
+    return page_address("insight:run", run.stream.project.organization.slug, run.pk)
 
 
 def issue_address(issue: Issue) -> str:
-    return _page("insight:issue", issue.stream.project.organization.slug, issue.pk)
-
-
-def _page(name: str, *arguments: object) -> str:
-    with translation.override(settings.LANGUAGE_CODE):
-        return f"{settings.PUBLIC_URL}{reverse(name, args=arguments)}"
+    return page_address("insight:issue", issue.stream.project.organization.slug, issue.pk)

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.conf import settings
-from django.urls import reverse
 
 from insight.addresses import issue_address, run_address
 from insight.models import Issue, Run, Triage
@@ -15,6 +13,7 @@ from insight.queries import Life
 from insight.rows import NAME_OF_SEVERITY
 from odavl.wire import insight as wire
 from odavl.wire.analysis import DetectorReport, Metrics
+from uploads.results.addresses import stored_payload
 
 
 def run_summary(run: Run) -> wire.RunSummary:
@@ -23,7 +22,6 @@ def run_summary(run: Run) -> wire.RunSummary:
 
 def run_detail(run: Run) -> wire.RunDetail:
     """Needs ``upload__stored`` loaded."""
-    stored = run.upload.stored
     return wire.RunDetail(
         **_run(run),
         detectors=msgspec.convert(run.detectors, list[DetectorReport]),
@@ -31,11 +29,7 @@ def run_detail(run: Run) -> wire.RunDetail:
         metrics=msgspec.convert(run.metrics, Metrics),
         open_total=run.open_total,
         open_by_severity=_severities(run.open_by_severity),
-        payload=wire.StoredPayload(
-            sha256=stored.sha256,
-            size=stored.size,
-            download_url=settings.PUBLIC_URL + reverse("insight-run-payload", args=[run.pk]),
-        ),
+        payload=stored_payload(run.upload.stored, "insight-run-payload", run.pk),
         problem=run.problem,
     )
 
