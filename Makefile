@@ -83,7 +83,7 @@ tests/storage/servers/node_modules/.installed: tests/storage/servers/package-loc
 	@scripts/npm --prefix tests/storage/servers ci --silent
 	@touch $@
 
-TEMPLATES := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
+TEMPLATES := $(shell find odavl_hub dashboard insight autopilot guardian storage accounts -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
 SCRIPTS := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/static/js/*' -name '*.js' 2>/dev/null)
 
 odavl_hub/static/vendor/.built: node_modules/.installed $(wildcard frontend/*) $(TEMPLATES) $(SCRIPTS)
