@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 
-from insight.addresses import run_address
+from insight.addresses import run_address, run_page
 from insight.documents import STORED_ONLY, document_of
 from insight.failed_runs import CANCELLED, abandon, refusal, requeue
 from insight.ingest import ingest_through, queue_run, take_in_now
@@ -71,6 +71,11 @@ def run_ingest_job(claim: Claim) -> None:
         # Autovacuum comes within a minute; until then lists are planned for a small table.
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE insight_issue")
+
+
+def page_of_run(job: Job) -> str:
+    """The path of the run's page, which tells of one that is not taken in yet, too."""
+    return run_page(job.owner, job.payload["runId"])
 
 
 def give_up(job: Job) -> None:

@@ -17,6 +17,7 @@ class UploadsConfig(AppConfig):
             assembly.ASSEMBLY_JOB,
             assembly.run_assembly,
             timeout=timedelta(minutes=15),
+            label=_("Putting an upload together"),
             on_failure=assembly.give_up,
             on_retry=assembly.take_up_again,
         )
