@@ -7,11 +7,11 @@ class AutopilotConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import navigation
-        from autopilot import exports, receiving
-        from uploads import deferred, registry
+        from autopilot import exports
+        from autopilot.payload_types import PAYLOAD_TYPES
+        from uploads import registry
 
-        registry.register("autopilot", receiving.AutopilotHandler())
-        deferred.register(receiving.LEDGER_JOB, receiving.take_in_later, area="autopilot")
+        registry.register(*PAYLOAD_TYPES)
         exports.register_all()
         navigation.register(
             navigation.Page(

@@ -1,4 +1,4 @@
-"""What Autopilot does with an upload: the handler registered with ``uploads``."""
+"""What Autopilot does with an upload: the receivers of its payload types."""
 
 from __future__ import annotations
 
@@ -41,15 +41,14 @@ class _Facts(NamedTuple):
     run_id: str = ""
 
 
-class AutopilotHandler:
-    """Ledgers become runs, the other documents are kept; large ledgers by a job."""
+_Reader = Callable[[Upload, Content], _Facts]
 
-    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-        if upload.type != "ledger":
-            return _keep(upload, content)
-        if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return put_off(upload, job_type=LEDGER_JOB)
-        return _take_in(upload, content)
+
+def receive_ledger(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+    """Ledgers become runs; large ones by a job."""
+    if content.size > limits.MAX_INLINE_INFLATED_SIZE:
+        return put_off(upload, job_type=LEDGER_JOB)
+    return _take_in(upload, content)
 
 
 def take_in_later(upload: Upload, content: Content, claim: Claim) -> UploadStored:
@@ -78,9 +77,9 @@ def _take_in(
     return UploadStored(upload_id=str(upload.pk), run_id=str(kept.pk), url=cycle_address(kept))
 
 
-def _keep(upload: Upload, content: Content) -> UploadStored:
+def keep_document(upload: Upload, content: Content, *, read: _Reader) -> UploadStored:
     """Note a document beside a ledger; recipe trust is read into rows as well."""
-    facts = _READERS[upload.type](upload, content)
+    facts = read(upload, content)
     named = facts.run_id or upload.metadata.get("runId", "")
     SideDocument.objects.for_organization(upload.organization).create(
         organization=upload.organization,
@@ -93,7 +92,7 @@ def _keep(upload: Upload, content: Content) -> UploadStored:
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
 
 
-def _read_snapshot(upload: Upload, content: Content) -> _Facts:
+def read_snapshot(upload: Upload, content: Content) -> _Facts:
     """One that is too large to be held says nothing of itself."""
     if content.size > limits.MAX_ENVELOPE_SIZE:
         check_object(content)
@@ -102,12 +101,12 @@ def _read_snapshot(upload: Upload, content: Content) -> _Facts:
     return _Facts(_as_of(upload, found.created_at, "/createdAt"), found.run_id)
 
 
-def _read_history(upload: Upload, content: Content) -> _Facts:
+def read_history(upload: Upload, content: Content) -> _Facts:
     found = read_whole(content, _HISTORY, most=MAX_DOCUMENT_SIZE)
     return _Facts(_as_of(upload, found.updated_at))
 
 
-def _read_trust(upload: Upload, content: Content) -> _Facts:
+def read_trust(upload: Upload, content: Content) -> _Facts:
     report = read_whole(content, _TRUST, most=MAX_DOCUMENT_SIZE)
     if len(report.recipes) > MAX_RECIPES:
         raise InvalidPayload(
@@ -161,8 +160,3 @@ def _as_of(upload: Upload, written: datetime | None, pointer: str = "/updatedAt"
 _SNAPSHOT = msgspec.json.Decoder(Snapshot)
 _HISTORY = msgspec.json.Decoder(RunHistory)
 _TRUST = msgspec.json.Decoder(TrustReport)
-_READERS: dict[str, Callable[[Upload, Content], _Facts]] = {
-    "snapshot": _read_snapshot,
-    "recipe-trust": _read_trust,
-    "run-history": _read_history,
-}

@@ -7,11 +7,11 @@ class GuardianConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import navigation
-        from guardian import exports, receiving
-        from uploads import deferred, registry
+        from guardian import exports
+        from guardian.payload_types import PAYLOAD_TYPES
+        from uploads import registry
 
-        registry.register("guardian", receiving.GuardianHandler())
-        deferred.register(receiving.RESULTS_JOB, receiving.take_in_later, area="guardian")
+        registry.register(*PAYLOAD_TYPES)
         exports.register_all()
         navigation.register(
             navigation.Page(

@@ -1,4 +1,4 @@
-"""What Guardian does with an upload: the handler registered with ``uploads``."""
+"""What Guardian does with an upload: the receivers of its payload types."""
 
 from __future__ import annotations
 
@@ -24,21 +24,16 @@ from uploads.kept_documents import check_object, read_whole
 from uploads.models import Upload
 
 RESULTS_JOB = "guardian.results"
+_Scorer = Callable[[Content], dict[str, float]]
 _MAX_SCORES = 20
 _PERCENT = 100
 
 
-class GuardianHandler:
-    """Results become tests; screenshots and reports are tied to them, whichever comes first."""
-
-    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-        if upload.type == "screenshot":
-            return _keep_screenshot(upload, content)
-        if upload.type != "test-results":
-            return _keep_report(upload, content)
-        if content.size > limits.MAX_INLINE_INFLATED_SIZE:
-            return put_off(upload, job_type=RESULTS_JOB)
-        return _take_in(upload, content)
+def receive_results(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+    """Results become tests; large ones by a job."""
+    if content.size > limits.MAX_INLINE_INFLATED_SIZE:
+        return put_off(upload, job_type=RESULTS_JOB)
+    return _take_in(upload, content)
 
 
 def take_in_later(upload: Upload, content: Content, claim: Claim) -> UploadStored:
@@ -67,7 +62,7 @@ def _take_in(
     return UploadStored(upload_id=str(upload.pk), test_id=str(kept.pk), url=page_test_address(kept))
 
 
-def _keep_screenshot(upload: Upload, content: Content) -> UploadStored:
+def keep_screenshot(upload: Upload, content: Content) -> UploadStored:
     """Raises :class:`Duplicate` for another picture under the same name of the same test."""
     picture = picture_of(gunzip_pieces(content.pieces()))
     ending = picture.content_type.removeprefix("image/").replace("jpeg", "jpg")
@@ -94,7 +89,7 @@ def _keep_screenshot(upload: Upload, content: Content) -> UploadStored:
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
 
 
-def _keep_report(upload: Upload, content: Content) -> UploadStored:
+def keep_report(upload: Upload, content: Content, *, score: _Scorer) -> UploadStored:
     """Raises :class:`Duplicate` for another report of the same test."""
     report = Report(
         organization=upload.organization,
@@ -103,7 +98,7 @@ def _keep_report(upload: Upload, content: Content) -> UploadStored:
         test_run_id=_test_run_id(upload),
         type=upload.type,
         sha256=content.sha256,
-        scores=_scores(upload.type, content),
+        scores=_scores(content, score),
     )
     Report.across_organizations.bulk_create([report], ignore_conflicts=True)
     if report.test_run_id:
@@ -131,18 +126,24 @@ def _test_run_id(upload: Upload) -> str:
     return shortened(named, limits.MAX_RUN_ID_LENGTH)
 
 
-def _scores(report_type: str, content: Content) -> dict[str, float]:
+def _scores(content: Content, score: _Scorer) -> dict[str, float]:
     """From 0 to 100; none of a report that is too large to be held."""
     if content.size > limits.MAX_ENVELOPE_SIZE:
         check_object(content)
         return {}
-    if report_type == "lighthouse-report":
-        found = read_whole(content, _LIGHTHOUSE, most=limits.MAX_ENVELOPE_SIZE)
-        return {
-            shortened(name, limits.MAX_NAME_LENGTH): round(_PERCENT * category.score, 1)
-            for name, category in list(found.categories.items())[:_MAX_SCORES]
-            if category.score is not None
-        }
+    return score(content)
+
+
+def score_lighthouse(content: Content) -> dict[str, float]:
+    found = read_whole(content, _LIGHTHOUSE, most=limits.MAX_ENVELOPE_SIZE)
+    return {
+        shortened(name, limits.MAX_NAME_LENGTH): round(_PERCENT * category.score, 1)
+        for name, category in list(found.categories.items())[:_MAX_SCORES]
+        if category.score is not None
+    }
+
+
+def score_accessibility(content: Content) -> dict[str, float]:
     report = read_whole(content, _ACCESSIBILITY, most=limits.MAX_ENVELOPE_SIZE)
     return {} if report.score is None else {"accessibility": report.score}
 

@@ -11,6 +11,7 @@ class InsightConfig(AppConfig):
         from accounts import navigation
         from insight import exports, failed_runs, receiving
         from insight import retention as forgetting
+        from insight.payload_types import PAYLOAD_TYPES
         from jobs import registry as jobs
         from jobs import retention
         from uploads import registry as uploads
@@ -39,7 +40,7 @@ class InsightConfig(AppConfig):
                 label=_("Runs"),
             )
         )
-        uploads.register("insight", receiving.InsightHandler())
+        uploads.register(*PAYLOAD_TYPES)
         jobs.register(
             receiving.INGEST_JOB,
             receiving.run_ingest_job,

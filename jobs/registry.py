@@ -87,7 +87,7 @@ def register(
     itself from time to time. ``on_retry`` is told before a person's retry, in its transaction, and
     may raise :class:`~odavl.wire.errors.Conflict` against it.
     """
-    _add(
+    add(
         JobType(
             name=job_type,
             handler=handler,
@@ -148,7 +148,7 @@ def register_periodic(
     def handler(claim: Claim) -> None:  # noqa: ARG001 - every handler's signature
         run()
 
-    _add(JobType(name, handler, Queue.SYSTEM, timeout, area=None, label=label or name))
+    add(JobType(name, handler, Queue.SYSTEM, timeout, area=None, label=label or name))
     _periodic_tasks[name] = PeriodicTask(name, every, label or name)
 
 
@@ -156,7 +156,8 @@ def periodic_tasks() -> tuple[PeriodicTask, ...]:
     return tuple(_periodic_tasks.values())
 
 
-def _add(job_type: JobType) -> None:
+def add(job_type: JobType) -> None:
+    """As :func:`register`, for a type that is put together already."""
     if job_type.name in _job_types:
         raise ValueError(f"The job type {job_type.name!r} has a handler.")
     _job_types[job_type.name] = job_type

@@ -14,28 +14,26 @@ from accounts.principal import Principal, principal_of
 from frame.bodies import RAW_MEDIA_TYPE
 from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, documented
 from odavl.wire.envelope import (
-    PRODUCTS,
     Envelope,
     UploadAccepted,
     UploadOptions,
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.errors import NotFound
-from uploads import services, transfers
+from uploads import registry, services, transfers
 from uploads.queries import status_of_any, transfer_of
 from uploads.reading import read_upload
 
 
 def principal_for(request: Request, product: str, kind: str) -> Principal:
-    """Who asks; the product decides which scope is needed. Raises :class:`NotFound` for no product.
+    """Who asks; the product decides which scope is needed.
 
-    That is why the views here declare that any key will do.
+    Raises :class:`~odavl.wire.errors.NotFound` for no product. That is why the views here declare
+    that any key will do.
     """
-    if product not in PRODUCTS:
-        raise NotFound(f"There is no product {product[:40]!r}.")
+    area = registry.area_of(product)
     principal = principal_of(request)
-    principal.require(f"{product}:{kind}")
+    principal.require(f"{area}:{kind}")
     return principal
 
 
@@ -66,7 +64,7 @@ class UploadView(APIView):
     def post(self, request: Request, product: str) -> Response:
         principal = principal_for(request, product, "write")
         received = read_upload(request)
-        services.check_type(product, received.upload_type)
+        registry.payload_type(product, received.upload_type)
 
         # No transaction waits for the store, whatever becomes of the payload.
         with (

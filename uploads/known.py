@@ -9,9 +9,9 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts.principal import Principal
-from odavl.wire.envelope import PRODUCTS
 from storage.models import ObjectPart, StoredObject
 from uploads.models import Transfer, TransferChunk, Upload
+from uploads.registry import areas
 
 
 def take_up_known(principal: Principal, transfer: Transfer) -> None:
@@ -40,7 +40,7 @@ def take_up_known(principal: Principal, transfer: Transfer) -> None:
 
 def _readable(principal: Principal) -> Q:
     """The contents of uploads that ``principal`` may read, and the chunks of such on their way."""
-    products = [product for product in PRODUCTS if principal.may(f"{product}:read")]
+    products = [product for product, area in areas().items() if principal.may(f"{area}:read")]
     uploads = Upload.objects.for_organization(principal.organization)
     uploads = uploads.filter(product__in=products)
     chunks = TransferChunk.objects.for_organization(principal.organization)

@@ -15,19 +15,12 @@ from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
 from frame.request_context import current_request
-from odavl.wire.envelope import (
-    UPLOAD_TYPES,
-    UploadAccepted,
-    UploadMetadata,
-    UploadStored,
-    is_upload_type,
-)
-from odavl.wire.errors import FieldError, UnknownType
+from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
 from storage import services as storage
 from uploads.contents import Content
 from uploads.idempotency import RequestKey, answer_once, same_upload
 from uploads.models import Upload, UploadState
-from uploads.registry import handler_of
+from uploads.registry import payload_type
 
 
 def receive(
@@ -43,11 +36,11 @@ def receive(
     """Note one payload, which is ``placed``, and hand it to its product; or answer as before.
 
     With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
-    Raises :class:`UnknownType`, the errors of :func:`find_or_create_project` and of
-    :func:`~accounts.idempotency.run_within`, and whatever the product finds wrong with the payload;
-    then nothing is left of it.
+    Raises as :func:`payload_type`, :func:`find_or_create_project` and
+    :func:`~accounts.idempotency.run_within` do, and whatever the product finds wrong with the
+    payload; then nothing is left of it.
     """
-    check_type(product, upload_type)
+    payload_type(product, upload_type)
     request = RequestKey(
         idempotency_key, same_upload(product, upload_type, content.sha256, metadata)
     )
@@ -93,7 +86,7 @@ def hand_over(
     there, foreign keys are looked at when the caller commits. ``answered`` is what ``request`` has
     been told already, where that was before there was an upload.
     """
-    answer = handler_of(upload.product).receive(upload, content)
+    answer = payload_type(upload.product, upload.type).receive(upload, content)
     _note(upload, answer)
     told = answered or (status_for(answer), msgspec.json.encode(answer))
     if request.key is not None:
@@ -116,19 +109,6 @@ def kept_metadata(metadata: UploadMetadata) -> dict[str, Any]:
     if ahead := current_request().clock_ahead:
         kept["clockAhead"] = ahead
     return kept
-
-
-def check_type(product: str, upload_type: str) -> None:
-    """Raises :class:`UnknownType` that names the ones there are."""
-    if is_upload_type(product, upload_type):
-        return
-    known = next((types for name, types in UPLOAD_TYPES.items() if name == product), ())
-    extra = ("detector-<name>",) if product == "insight" else ()
-    raise UnknownType(
-        f"{product} has no upload type {upload_type[:80]!r}; there are "
-        f"{', '.join((*known, *extra))}.",
-        errors=(FieldError("/type", "unknown_type", "Not an upload type of this product."),),
-    )
 
 
 def project_for(principal: Principal, metadata: UploadMetadata) -> Project:

@@ -34,7 +34,8 @@ from uploads.bounds import check_room
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
-from uploads.services import check_type, kept_metadata, project_for
+from uploads.registry import payload_type
+from uploads.services import kept_metadata, project_for
 
 LEASE = timedelta(hours=24)
 """How long a transfer is kept after the last thing that arrived for it."""
@@ -60,7 +61,7 @@ def begin(
     a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`check_room` and
     :func:`project_for` raise.
     """
-    check_type(product, request.type)
+    payload_type(product, request.type)
     _check_manifest(request)
     project = project_for(principal, request.metadata)
     digest = _digest(product, project, request)
