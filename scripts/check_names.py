@@ -93,13 +93,13 @@ def _routes_of(folder: Path) -> Iterator[str]:
                 and isinstance(node.targets[0], ast.Name)
                 and node.targets[0].id == "app_name"
                 and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
             ),
             "",
         )
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "name":
-                assert isinstance(node.value, ast.Constant)  # noqa: S101 - a name is written out
-                yield f"{space}{node.value.value}"
+                yield f"{space}{ast.literal_eval(node.value)}"
 
 
 def _in_code(house: House, room: str, path: Path, routes: dict[str, str]) -> Iterator[Named]:

@@ -8,11 +8,13 @@ class UploadsConfig(AppConfig):
     name = "uploads"
 
     def ready(self) -> None:
+        from accounts import admission
         from jobs import registry as jobs
         from jobs import retention
-        from uploads import assembly, exports, transfers
+        from uploads import assembly, bounds, exports, transfers
 
         exports.register_all()
+        admission.register("uploads.room", bounds.check_room)
         jobs.register(
             assembly.ASSEMBLY_JOB,
             assembly.run_assembly,

@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from accounts.admission import Stage
 from accounts.idempotency import Answer
 from accounts.principal import Principal
 from frame.database.clock import database_now
@@ -45,7 +46,7 @@ from uploads.idempotency import RequestKey, answer_once, same_as_transfer
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks
-from uploads.services import hand_over, place, status_for
+from uploads.services import admit, hand_over, place, status_for
 from uploads.transfers import LEASE
 
 ASSEMBLY_JOB = "uploads.assemble"
@@ -71,7 +72,7 @@ class _Whole:
 def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     """What was or is answered to the end of ``transfer``: 201, or 202 where a job takes it in.
 
-    Raises :class:`ChunksMissing`, :class:`TransferExpired`, what
+    Raises :class:`ChunksMissing`, :class:`TransferExpired`, what admission checks and
     :func:`~accounts.idempotency.run_within` raises, and for a small payload what is wrong with it.
     """
     with _read_ahead(principal, transfer) as whole:
@@ -90,7 +91,7 @@ def _finalized(principal: Principal, transfer: Transfer, whole: _Whole | None) -
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
     answer = answer_once(
-        principal, locked.project, _request(locked), lambda: _taken_in(locked, whole)
+        principal, locked.project, _request(locked), lambda: _taken_in(principal, locked, whole)
     )
     if locked.state == TransferState.OPEN:
         # The same upload came before in one request, and that was its answer.
@@ -142,7 +143,8 @@ def take_up_again(job: Job) -> None:
     transfer.save(update_fields=["state", "problem"])
 
 
-def _taken_in(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+def _taken_in(principal: Principal, transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+    admit(principal, transfer, stage=Stage.UPLOAD, size=transfer.size)
     if _is_small(transfer):
         if whole is None or whole.parts != _parts(transfer):
             raise _changed()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from django.db import connection
 from django.db.models import Count, Q, Sum
 
+from accounts.admission import Admission, Stage
 from accounts.models import Organization
-from accounts.principal import Principal
 from odavl.wire import limits
 from odavl.wire.errors import TooManyTransfers
 from uploads.models import Transfer, TransferState
@@ -18,17 +18,20 @@ _HOLDING = (TransferState.OPEN, TransferState.ASSEMBLING, TransferState.FAILED)
 _RETRY_SECONDS = 60.0
 
 
-def check_room(principal: Principal, transfer: Transfer, *, chunks: int) -> None:
-    """Raise :class:`TooManyTransfers` unless ``transfer`` may be open with so many chunks.
+def check_room(wanted: Admission) -> None:
+    """Raise :class:`TooManyTransfers` unless the transfer may be open with so many chunks.
 
     In the caller's transaction, until whose end nobody else of the organization is let in: what is
     counted is what there is.
     """
+    if wanted.stage != Stage.TRANSFER:
+        return
+    principal, chunks = wanted.principal, wanted.chunks
     _take_turns(principal.organization)
     holding = Transfer.objects.for_organization(principal.organization).filter(state__in=_HOLDING)
     own = Q(api_key=principal.key) if principal.key else Q(api_key=None)
     is_open = Q(state=TransferState.OPEN)
-    found = holding.exclude(pk=transfer.pk).aggregate(
+    found = holding.exclude(pk=wanted.subject).aggregate(
         transfers=Count("pk", filter=is_open),
         chunks=Sum("chunk_count", default=0),
         own_transfers=Count("pk", filter=is_open & own),

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from accounts import admission
+from accounts.admission import Stage
 from accounts.idempotency import Answer
 from accounts.models import Organization, Project
 from accounts.principal import Principal
@@ -19,7 +21,7 @@ from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
 from storage import services as storage
 from uploads.contents import Content
 from uploads.idempotency import RequestKey, answer_once, same_upload
-from uploads.models import Upload, UploadState
+from uploads.models import Transfer, Upload, UploadState
 from uploads.registry import payload_type
 
 
@@ -37,8 +39,8 @@ def receive(
 
     With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
     Raises as :func:`payload_type`, :func:`find_or_create_project` and
-    :func:`~accounts.idempotency.run_within` do, and whatever the product finds wrong with the
-    payload; then nothing is left of it.
+    :func:`~accounts.idempotency.run_within` do, and whatever admission checks or the product find
+    wrong with the payload; then nothing is left of it.
     """
     payload_type(product, upload_type)
     request = RequestKey(
@@ -57,9 +59,28 @@ def receive(
                 metadata=kept_metadata(metadata),
                 stored=storage.keep_placed(placed),
             )
+            admit(principal, upload, stage=Stage.UPLOAD, size=content.size)
             return hand_over(upload, content, request=request)
 
         return answer_once(principal, project, request, take_in)
+
+
+def admit(
+    principal: Principal, wanted: Upload | Transfer, *, stage: Stage, size: int, chunks: int = 0
+) -> None:
+    """Ask those who count (:mod:`accounts.admission`). Raises what they do."""
+    admission.admit(
+        admission.Admission(
+            stage=stage,
+            principal=principal,
+            project=wanted.project,
+            product=wanted.product,
+            type=wanted.type,
+            subject=wanted.pk,
+            size=size,
+            chunks=chunks,
+        )
+    )
 
 
 def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:

@@ -16,6 +16,7 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from accounts.admission import Stage
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from frame.database.clock import database_now
@@ -30,12 +31,11 @@ from odavl.wire.errors import (
 from odavl.wire.transfer import Chunk, TransferRequest
 from storage import services as storage
 from storage.chunk_verification import Arriving
-from uploads.bounds import check_room
 from uploads.known import take_up_known
 from uploads.models import Transfer, TransferChunk, TransferState
 from uploads.queries import Place, check_open, missing_chunks
 from uploads.registry import payload_type
-from uploads.services import kept_metadata, project_for
+from uploads.services import admit, kept_metadata, project_for
 
 LEASE = timedelta(hours=24)
 """How long a transfer is kept after the last thing that arrived for it."""
@@ -58,7 +58,7 @@ def begin(
 
     With an ``idempotency_key`` it is the same of its project for ever. Cut otherwise than before,
     it goes on with the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for
-    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`check_room` and
+    a manifest that cannot be, :class:`IdempotencyMismatch`, and what admission checks and
     :func:`project_for` raise.
     """
     payload_type(product, request.type)
@@ -88,7 +88,7 @@ def begin(
         return Begun(transfer, [])
     count = len(request.chunks)
     if begins or count > transfer.chunk_count:
-        check_room(principal, transfer, chunks=count)
+        admit(principal, transfer, stage=Stage.TRANSFER, size=request.size, chunks=count)
     transfer.chunk_count = count
     transfer.expires_at = database_now() + LEASE
     transfer.save()
