@@ -1,6 +1,6 @@
 """Letters by e-mail, sent where a mail server is set, and never into a log.
 
-Owners register the kinds of letters that they write in the ``ready`` of their ``apps.py``.
+Owners register the messages that they send in the ``ready`` of their ``apps.py``.
 
 They are handed to a thread: the answer neither waits for a slow mail server nor tells by its time
 whether there was anything to send.
@@ -55,15 +55,15 @@ def send(letter: EmailMessage) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A kind of letter to a person. ``%(name)s`` in its words stands for what is told of."""
+class Message:
+    """A kind of mail to a person. ``%(name)s`` in its words stands for what is told of."""
 
     name: str
     subject: str | Promise
     text: str | Promise
 
 
-GUESSING = Letter(
+GUESSING = Message(
     "accounts.guessing",
     subject=gettext_lazy("Somebody guesses your password"),
     text=gettext_lazy(
@@ -72,36 +72,36 @@ GUESSING = Letter(
         "signed in before. A password that you use nowhere else is the best protection."
     ),
 )
-_letters: dict[str, Letter] = {}
+_messages: dict[str, Message] = {}
 
 
-def register(letter: Letter) -> None:
+def register(message: Message) -> None:
     """Raises :class:`ValueError` for a second kind of that name."""
-    if letter.name in _letters:
-        raise ValueError(f"There is a letter {letter.name!r}.")
-    _letters[letter.name] = letter
+    if message.name in _messages:
+        raise ValueError(f"There is a message {message.name!r}.")
+    _messages[message.name] = message
 
 
 def unregister(name: str) -> None:
-    del _letters[name]
+    del _messages[name]
 
 
-def letters() -> tuple[Letter, ...]:
-    return tuple(_letters.values())
+def messages() -> tuple[Message, ...]:
+    return tuple(_messages.values())
 
 
 def write(name: str, user: User, *, address: str = "", **facts: str) -> None:
-    """Send ``user`` the letter of that name, if this hub sends any, in the hub's own language.
+    """Send ``user`` the message of that name, if this hub sends any, in the hub's own language.
 
-    Not in that of the request, which may be another person's. ``address`` is where the letter
+    Not in that of the request, which may be another person's. ``address`` is where the message
     leads, on its last line; the hub's own without it.
     """
     if not are_sent() or not user.is_active:
         return
-    letter = _letters[name]
+    message = _messages[name]
     with translation.override(settings.LANGUAGE_CODE):
         subject, text = (
-            str(words) % facts if facts else str(words) for words in (letter.subject, letter.text)
+            str(words) % facts if facts else str(words) for words in (message.subject, message.text)
         )
     address = address or f"{settings.PUBLIC_URL}/"
     subject = " ".join(f"ODAVL: {subject}".split())

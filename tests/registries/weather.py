@@ -168,7 +168,7 @@ def count_reports(wanted: admission.Admission) -> None:
     admitted.append(wanted)
 
 
-STORM = mail.Letter("weather.storm", subject="Storm over %(place)s", text="Stay in %(place)s.")
+STORM = mail.Message("weather.storm", subject="Storm over %(place)s", text="Stay in %(place)s.")
 given_up: list[JobGivenUp] = []
 
 

@@ -1,4 +1,4 @@
-"""Whoever subscribes hears of what is committed; whoever registers a letter can write it."""
+"""Whoever subscribes hears of what is committed; whoever registers a message can send it."""
 
 from __future__ import annotations
 
@@ -132,11 +132,11 @@ def test_a_new_letter_is_sent_in_the_hubs_language(
 def test_the_hubs_own_letter_is_registered_and_translated(
     alice: Person, mail_server: MailServer
 ) -> None:
-    assert mail.GUESSING in mail.letters()
+    assert mail.GUESSING in mail.messages()
     mail.write(mail.GUESSING.name, alice.user)
     (letter,) = mail_server.wait_for(1)
     assert letter["Subject"] == "ODAVL: Somebody guesses your password"
-    for each in mail.letters():
+    for each in mail.messages():
         with translation.override("ar"):
             arabic = (str(each.subject), str(each.text))
         with translation.override("en"):
