@@ -30,14 +30,18 @@ JOBS = "jobs"
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """A list of entries, which a template shows by ``name``; the template's room defines it."""
+    """A list of entries, which a template shows by ``name``; the template's room defines it.
+
+    Pages of projects stand in one that is shown where a project is at hand.
+    """
 
     name: str
+    of_project: bool = False
 
 
 ORGANIZATION_MENU = Menu("organization")
 """In the side bar, of the organization at hand."""
-PROJECT_MENU = Menu("project")
+PROJECT_MENU = Menu("project", of_project=True)
 """In the side bar, below the project at hand."""
 
 
@@ -65,9 +69,14 @@ _pages: dict[str, Page] = {}
 
 
 def register(page: Page) -> None:
-    """Raises :class:`ValueError` for a second page of that name."""
+    """Raises :class:`ValueError` for a second page of that name, or one in a menu it cannot be in.
+
+    A page of a project has no address where there is none at hand.
+    """
     if page.name in _pages:
         raise ValueError(f"There is a page {page.name!r}.")
+    if page.of_project and page.menu and not page.menu.of_project:
+        raise ValueError(f"{page.name!r} is a page of a project; {page.menu.name!r} has none.")
     _pages[page.name] = page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,13 @@ def test_without_its_room_a_page_is_gone(alice: Person) -> None:
 def test_a_name_is_registered_once(room: None) -> None:
     with pytest.raises(ValueError, match="weather"):
         navigation.register(weather.PAGES[0])
+
+
+def test_a_page_of_a_project_stands_in_no_menu_without_one() -> None:
+    page = replace(weather.PAGES[2], menu=navigation.ORGANIZATION_MENU)
+    with pytest.raises(ValueError, match="page of a project"):
+        navigation.register(page)
+    assert page not in navigation.pages()
 
 
 def test_only_who_may_export_sees_the_button(alice: Person, bob: Person, viewer: Client) -> None:
