@@ -7,6 +7,7 @@ broke off; 3 none is missed, but the machine was not idle or the sizes were smal
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import traceback
@@ -27,6 +28,9 @@ def main() -> int:
         for part in PARTS:
             sys.stdout.write(f"{part.name:12}{part.what}\n")
         return 0
+    # Whichever way it is told to end, the hub that it has started ends with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     options.corpus.mkdir(parents=True, exist_ok=True)
     machine = look(runs=5 if options.quick else 15)
     _tell(machine, is_quick=options.quick)
