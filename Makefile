@@ -29,6 +29,7 @@ check: install messages ## Format, lint, types, layers, migrations, deployment, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_names.py
 	$(CHECK_ENVIRONMENT) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(CHECK_ENVIRONMENT) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	git ls-files -z '*.html' | xargs -0 --no-run-if-empty $(BIN)/djade --target-version 5.2 --check
@@ -83,7 +84,7 @@ tests/storage/servers/node_modules/.installed: tests/storage/servers/package-loc
 	@scripts/npm --prefix tests/storage/servers ci --silent
 	@touch $@
 
-TEMPLATES := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
+TEMPLATES := $(shell find odavl_hub dashboard insight autopilot guardian storage accounts -path '*/templates/*' -name '*.html' -o -path '*/templatetags/*.py' 2>/dev/null)
 SCRIPTS := $(shell find odavl_hub dashboard insight autopilot guardian storage -path '*/static/js/*' -name '*.js' 2>/dev/null)
 
 odavl_hub/static/vendor/.built: node_modules/.installed $(wildcard frontend/*) $(TEMPLATES) $(SCRIPTS)

@@ -13,7 +13,7 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from accounts import mail
+from accounts import mail, navigation
 from accounts.brute_force import forget_guesses
 from accounts.known_devices import remember_device, remember_place
 from accounts.models import User
@@ -37,7 +37,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         organization = first_organization_of(user) if isinstance(user, User) else None
         if organization is None:
             return str(settings.LOGIN_REDIRECT_URL)
-        return reverse("dashboard:overview", args=[organization.slug])
+        return navigation.path_of(navigation.OVERVIEW, organization)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that frame.proxies settled; "-" for who comes through a Unix socket."""

@@ -6,6 +6,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import own_exports
+        from accounts import mail, own_exports
 
         own_exports.register_all()
+        mail.register(mail.GUESSING)

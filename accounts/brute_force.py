@@ -22,8 +22,8 @@ from django.db import transaction
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
+from accounts import mail
 from accounts.known_devices import device_of, is_place_of
-from accounts.mail import tell_of_guessing
 from accounts.models import User
 from accounts.services.audit import record
 from accounts.throttles import address_counted
@@ -128,4 +128,4 @@ def _note(user: User) -> None:
                 target=user.email,
                 details={"reason": "wrong passwords from many addresses"},
             )
-    tell_of_guessing(user)
+    mail.write(mail.GUESSING.name, user)

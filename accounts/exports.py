@@ -37,8 +37,17 @@ _tables: dict[str, Table] = {}
 def register(
     name: str, rows: Rows, show: Callable[[Any], Any], *, of_projects: bool = True
 ) -> None:
-    """Have the rows exported as ``<name>.ndjson``."""
+    """Have the rows exported as ``<name>.ndjson``.
+
+    Raises :class:`ValueError` for a second table of that name.
+    """
+    if name in _tables:
+        raise ValueError(f"There is a table {name!r}.")
     _tables[name] = Table(name, rows, show, of_projects)
+
+
+def unregister(name: str) -> None:
+    del _tables[name]
 
 
 def tables(*, of_project: bool) -> tuple[Table, ...]:

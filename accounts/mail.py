@@ -1,5 +1,7 @@
 """Letters by e-mail, sent where a mail server is set, and never into a log.
 
+Owners register the messages that they send in the ``ready`` of their ``apps.py``.
+
 They are handed to a thread: the answer neither waits for a slow mail server nor tells by its time
 whether there was anything to send.
 """
@@ -10,6 +12,7 @@ import hashlib
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
@@ -17,7 +20,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from frame.rate_limits import Claim, Limit, take
@@ -50,21 +54,58 @@ def send(letter: EmailMessage) -> None:
     _sender.submit(_send, letter)
 
 
-def tell_of_guessing(user: User) -> None:
-    """Tell ``user`` that many wrong passwords came for them, in the hub's own language.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A kind of mail to a person. ``%(name)s`` in its words stands for what is told of."""
 
-    Not in that of the request: it is the attacker's.
+    name: str
+    subject: str | Promise
+    text: str | Promise
+
+
+GUESSING = Message(
+    "accounts.guessing",
+    subject=gettext_lazy("Somebody guesses your password"),
+    text=gettext_lazy(
+        "Many wrong passwords for your account came from many addresses. None of them was "
+        "right, and you need not do anything. For a while you can sign in only where you "
+        "signed in before. A password that you use nowhere else is the best protection."
+    ),
+)
+_messages: dict[str, Message] = {}
+
+
+def register(message: Message) -> None:
+    """Raises :class:`ValueError` for a second kind of that name."""
+    if message.name in _messages:
+        raise ValueError(f"There is a message {message.name!r}.")
+    _messages[message.name] = message
+
+
+def unregister(name: str) -> None:
+    del _messages[name]
+
+
+def messages() -> tuple[Message, ...]:
+    return tuple(_messages.values())
+
+
+def write(name: str, user: User, *, address: str = "", **facts: str) -> None:
+    """Send ``user`` the message of that name, if this hub sends any, in the hub's own language.
+
+    Not in that of the request, which may be another person's. ``address`` is where the message
+    leads, on its last line; the hub's own without it.
     """
     if not are_sent() or not user.is_active:
         return
+    message = _messages[name]
     with translation.override(settings.LANGUAGE_CODE):
-        subject = gettext("Somebody guesses your password")
-        text = gettext(
-            "Many wrong passwords for your account came from many addresses. None of them was "
-            "right, and you need not do anything. For a while you can sign in only where you "
-            "signed in before. A password that you use nowhere else is the best protection."
+        subject, text = (
+            str(words) % facts if facts else str(words) for words in (message.subject, message.text)
         )
-    send(EmailMessage(f"ODAVL: {subject}", f"{text}\n\n{settings.PUBLIC_URL}/", to=[user.email]))
+    address = address or f"{settings.PUBLIC_URL}/"
+    subject = " ".join(f"ODAVL: {subject}".split())
+    send(EmailMessage(subject, f"{text}\n\n{address}", to=[user.email]))
 
 
 def reset_path(user: User) -> str:

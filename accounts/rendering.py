@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.conf import settings
-from django.urls import reverse
-from django.utils import translation
-
+from accounts import navigation
 from accounts.models import ApiKey, AuditEvent, Project
 from accounts.principal import Principal
 from odavl.wire import account as wire
@@ -39,9 +36,7 @@ def project_summary(project: Project) -> wire.ProjectSummary:
 
 def project_url(project: Project) -> str:
     """The absolute address of a project's page."""
-    with translation.override(settings.LANGUAGE_CODE):
-        path = reverse("insight:project", args=[project.organization.slug, project.slug])
-    return f"{settings.PUBLIC_URL}{path}"
+    return navigation.address_of(navigation.PROJECT, project.organization, project)
 
 
 def key_summary(key: ApiKey) -> wire.KeySummary:

@@ -1,14 +1,26 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AutopilotConfig(AppConfig):
     name = "autopilot"
 
     def ready(self) -> None:
-        from autopilot import exports, receiving
-        from autopilot.cycles import CYCLES
-        from uploads import deferred, registry
+        from accounts import navigation
+        from autopilot import exports
+        from autopilot.payload_types import PAYLOAD_TYPES
+        from uploads import registry
 
-        registry.register("autopilot", receiving.AutopilotHandler())
-        deferred.register(CYCLES.job_type, CYCLES.ingest_deferred, area="autopilot")
+        registry.register(*PAYLOAD_TYPES)
         exports.register_all()
+        navigation.register(
+            navigation.Page(
+                name="autopilot",
+                route="autopilot:cycles",
+                menu=navigation.ORGANIZATION_MENU,
+                order=30,
+                label=_("Autopilot"),
+                icon="robot",
+                scope="autopilot:read",
+            )
+        )

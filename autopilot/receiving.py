@@ -1,4 +1,4 @@
-"""What Autopilot does with an upload: the handler registered with ``uploads``."""
+"""What Autopilot does with an upload: the receivers of its payload types."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import msgspec
 from django.db import connection
 from django.utils import timezone
 
-from autopilot.cycles import CYCLES
 from autopilot.models import DocumentType, RecipeTrust, SideDocument
 from odavl.wire import limits
 from odavl.wire.autopilot import RunHistory, Snapshot, TrustReport
 from odavl.wire.encoding import shortened
-from odavl.wire.envelope import UploadAccepted, UploadStored
+from odavl.wire.envelope import UploadStored
 from odavl.wire.errors import FieldError, InvalidPayload
 from odavl.wire.moments import checked
 from uploads.contents import Content
@@ -36,18 +35,12 @@ class _Facts(NamedTuple):
     run_id: str = ""
 
 
-class AutopilotHandler:
-    """Ledgers become runs, the other documents are kept; large ledgers by a job."""
-
-    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-        if upload.type == "ledger":
-            return CYCLES.receive(upload, content)
-        return keep_document(upload, content)
+_Reader = Callable[[Upload, Content], _Facts]
 
 
-def keep_document(upload: Upload, content: Content) -> UploadStored:
+def keep_document(upload: Upload, content: Content, *, read: _Reader) -> UploadStored:
     """Keep a document beside a ledger; recipe trust is read into rows as well."""
-    facts = _READERS[upload.type](upload, content)
+    facts = read(upload, content)
     named = facts.run_id or upload.metadata.get("runId", "")
     SideDocument.objects.for_organization(upload.organization).create(
         organization=upload.organization,
@@ -60,7 +53,7 @@ def keep_document(upload: Upload, content: Content) -> UploadStored:
     return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
 
 
-def _read_snapshot(upload: Upload, content: Content) -> _Facts:
+def read_snapshot(upload: Upload, content: Content) -> _Facts:
     """One that is too large to be held says nothing of itself."""
     if content.size > limits.MAX_ENVELOPE_SIZE:
         check_object(content)
@@ -69,12 +62,12 @@ def _read_snapshot(upload: Upload, content: Content) -> _Facts:
     return _Facts(_as_of(upload, found.created_at, "/createdAt"), found.run_id)
 
 
-def _read_history(upload: Upload, content: Content) -> _Facts:
+def read_history(upload: Upload, content: Content) -> _Facts:
     found = read_whole(content, _HISTORY, most=MAX_DOCUMENT_SIZE)
     return _Facts(_as_of(upload, found.updated_at))
 
 
-def _read_trust(upload: Upload, content: Content) -> _Facts:
+def read_trust(upload: Upload, content: Content) -> _Facts:
     report = read_whole(content, _TRUST, most=MAX_DOCUMENT_SIZE)
     if len(report.recipes) > MAX_RECIPES:
         raise InvalidPayload(
@@ -128,8 +121,3 @@ def _as_of(upload: Upload, written: datetime | None, pointer: str = "/updatedAt"
 _SNAPSHOT = msgspec.json.Decoder(Snapshot)
 _HISTORY = msgspec.json.Decoder(RunHistory)
 _TRUST = msgspec.json.Decoder(TrustReport)
-_READERS: dict[str, Callable[[Upload, Content], _Facts]] = {
-    "snapshot": _read_snapshot,
-    "recipe-trust": _read_trust,
-    "run-history": _read_history,
-}

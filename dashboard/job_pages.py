@@ -9,7 +9,6 @@ from typing import cast, get_args
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,22 +18,14 @@ from django_htmx.middleware import HtmxDetails
 from accounts.page_access import OrganizationRequest, organization_page
 from accounts.principal import Principal
 from frame.listing import page_of
-from insight.receiving import INGEST_JOB
 from jobs import actions, queries
 from jobs.models import UNFINISHED, Job, State
-from jobs.registry import job_type_named
+from jobs.registry import job_type_named, name_of
 from odavl.wire.errors import Conflict, InProgress, NotFound
 from odavl.wire.jobs import JobAction
-from teams.exports.services import EXPORT_JOB, FILE_TYPE
-from uploads.assembly import ASSEMBLY_JOB
 
 PAGE_SIZE = 30
 _ORDER = ("-created_at", "-id")
-_NAMES = {
-    ASSEMBLY_JOB: gettext_lazy("Putting an upload together"),
-    EXPORT_JOB: gettext_lazy("Exporting data"),
-    INGEST_JOB: gettext_lazy("Taking in a run"),
-}
 _DONE = {
     "retry": gettext_lazy("The job runs again."),
     "cancel": gettext_lazy("The job is cancelled."),
@@ -139,17 +130,10 @@ def _cards(found: queries.Statistics) -> list[tuple[str, str, int]]:
     ]
 
 
-def name_of(job_type: str) -> str:
-    """What people call jobs of that type."""
-    return str(_NAMES.get(job_type, job_type))
-
-
 def _shown(request: OrganizationRequest, job: Job) -> ShownJob:
-    url = ""
-    if job.type == INGEST_JOB:
-        url = reverse("insight:run", args=[request.organization.slug, job.payload["runId"]])
-    elif job.type == EXPORT_JOB and job.state == State.COMPLETED:
-        url = f"{reverse('storage:files', args=[request.organization.slug])}?type={FILE_TYPE}"
+    job.organization = request.organization
+    known = job_type_named(job.type)
+    url = known.page(job) if known and known.page else ""
     allowed = _ALLOWED.get(job.state, ()) if _may_change(request.principal, job) else ()
     return ShownJob(job, name_of(job.type), url, allowed)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from django.db.models import F, Q
 
 from accounts.models import Organization, Project
+from insight.addresses import run_page
 from insight.models import Run, RunState, Stream
 from insight.queries import latest_run_ids
 
@@ -23,6 +24,10 @@ class ProjectState:
     """The last one that was read completely."""
     trend: list[int]
     """Open issues after each of the last runs, oldest first."""
+
+    @property
+    def run_url(self) -> str:
+        return run_page(self.project.organization, self.run.pk) if self.run else ""
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ def _states(organization: Organization) -> list[ProjectState]:
     trends = _trends(organization, streams.values())
     states = []
     for project in projects:
+        project.organization = organization
         stream = streams.get(project.pk)
         run = last.get(stream.pk) if stream else None
         states.append(ProjectState(project, stream, run, trends[stream.pk] if stream else []))

@@ -1,14 +1,26 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class GuardianConfig(AppConfig):
     name = "guardian"
 
     def ready(self) -> None:
-        from guardian import exports, receiving
-        from guardian.page_tests import PAGE_TESTS
-        from uploads import deferred, registry
+        from accounts import navigation
+        from guardian import exports
+        from guardian.payload_types import PAYLOAD_TYPES
+        from uploads import registry
 
-        registry.register("guardian", receiving.GuardianHandler())
-        deferred.register(PAGE_TESTS.job_type, PAGE_TESTS.ingest_deferred, area="guardian")
+        registry.register(*PAYLOAD_TYPES)
         exports.register_all()
+        navigation.register(
+            navigation.Page(
+                name="guardian",
+                route="guardian:tests",
+                menu=navigation.ORGANIZATION_MENU,
+                order=40,
+                label=_("Guardian"),
+                icon="shield-check",
+                scope="guardian:read",
+            )
+        )

@@ -21,8 +21,6 @@ from storage import services as storage
 from uploads.models import Upload
 
 _PIECE_SIZE = 256 * limits.KIBIBYTE
-STORED_ONLY = frozenset({"ml-training", "error-signatures"})
-"""Types that are kept as they are and make no run."""
 
 
 @contextmanager

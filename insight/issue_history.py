@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from accounts.models import User
 from insight.models import Issue, Run
 from insight.queries import latest_run, lives_of
+from uploads.closings import Closed, Closing, closing_of
 
 RULE_PAGES: Mapping[str, str] = {
     "ruff": "https://docs.astral.sh/ruff/rules/{}/",
@@ -32,6 +33,8 @@ class Event:
     label: str = ""
     reason: str = ""
     actor: User | None = None
+    closing: Closing | None = None
+    """What closed a resolved one, where somebody knows."""
 
 
 def life_of(issue: Issue) -> list[Event]:
@@ -60,12 +63,24 @@ def _of_runs(issue: Issue) -> Iterator[Event]:
     first = lives[-1] if issue.reopenings < len(lives) else None
     for life in lives:
         if life.resolved is not None:
-            yield _event("resolved", life.resolved, life.resolved_by)
+            resolved = _event("resolved", life.resolved, life.resolved_by)
+            yield replace(resolved, closing=_closing(issue, resolved.at))
         kind = "introduced" if life is first else "reopened"
         yield _event(kind, life.introduced, life.introduced_by)
     seen = None if issue.resolved else latest_run(issue.stream)
     if seen is not None and seen.sequence > issue.introduced:
         yield _event("seen", seen.sequence, seen)
+
+
+def _closing(issue: Issue, at: datetime | None) -> Closing | None:
+    return closing_of(
+        Closed(
+            project=issue.stream.project,
+            fingerprint=issue.fingerprint.hex,
+            path=issue.path,
+            at=at,
+        )
+    )
 
 
 def _event(kind: str, sequence: int, run: Run | None) -> Event:

@@ -1,11 +1,11 @@
-"""What Insight does with an upload: the handler registered with ``uploads``."""
+"""What Insight does with an upload: the receivers of its payload types."""
 
 from __future__ import annotations
 
 from django.db import connection
 
-from insight.addresses import run_address
-from insight.documents import STORED_ONLY, document_of
+from insight.addresses import run_address, run_page
+from insight.documents import document_of
 from insight.failed_runs import CANCELLED, abandon, refusal, requeue
 from insight.ingest import ingest_through, queue_run, take_in_now
 from insight.models import Run, RunState
@@ -25,35 +25,37 @@ INGEST_JOB = "insight.ingest"
 _MANY_NEW = 20_000
 
 
-class InsightHandler:
-    """Small payloads within the request where nothing is in the way, the others by a job."""
+def receive_run(upload: Upload, content: Content) -> UploadStored | UploadAccepted:
+    """Take in a small payload at once where nothing is in the way, others by a job."""
+    is_small = content.size <= limits.MAX_INLINE_INFLATED_SIZE
+    branch = upload.metadata.get("branch")
+    document: Document | None = None
+    # A large document is not opened here when it is known where it belongs.
+    if is_small or not branch:
+        document = document_of(upload.type, content.pieces, content.size)
+        branch = branch or document.header.git.branch
+    if document is not None and is_small:
+        run = take_in_now(upload, document, branch)
+        if run is not None:
+            _note_run(upload, run)
+            return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
+    run = queue_run(upload, branch)
+    _note_run(upload, run)
+    job = enqueue(
+        organization=upload.organization,
+        job_type=INGEST_JOB,
+        payload={"runId": str(run.pk), "url": upload.url},
+        project=upload.project,
+    )
+    return UploadAccepted(
+        upload_id=str(upload.pk), job_id=str(job.pk), status_url=upload_address(upload)
+    )
 
-    def receive(self, upload: Upload, content: Content) -> UploadStored | UploadAccepted:
-        if upload.type in STORED_ONLY:
-            return _keep(upload, content)
-        is_small = content.size <= limits.MAX_INLINE_INFLATED_SIZE
-        branch = upload.metadata.get("branch")
-        document: Document | None = None
-        # A large document is not opened here when it is known where it belongs.
-        if is_small or not branch:
-            document = document_of(upload.type, content.pieces, content.size)
-            branch = branch or document.header.git.branch
-        if document is not None and is_small:
-            run = take_in_now(upload, document, branch)
-            if run is not None:
-                _note_run(upload, run)
-                return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
-        run = queue_run(upload, branch)
-        _note_run(upload, run)
-        job = enqueue(
-            organization=upload.organization,
-            job_type=INGEST_JOB,
-            payload={"runId": str(run.pk), "url": upload.url},
-            project=upload.project,
-        )
-        return UploadAccepted(
-            upload_id=str(upload.pk), job_id=str(job.pk), status_url=upload_address(upload)
-        )
+
+def keep(upload: Upload, content: Content) -> UploadStored:
+    """Types that make no run are kept as sent, once it is clear that they are JSON objects."""
+    check_object(content)
+    return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))
 
 
 def run_ingest_job(claim: Claim) -> None:
@@ -73,6 +75,11 @@ def run_ingest_job(claim: Claim) -> None:
             cursor.execute("ANALYZE insight_issue")
 
 
+def page_of_run(job: Job) -> str:
+    """The path of the run's page, which tells of one that is not taken in yet, too."""
+    return run_page(job.owner, job.payload["runId"])
+
+
 def give_up(job: Job) -> None:
     """The job will not be tried again; its run will not come by itself."""
     problem = job.error if job.state == JobState.FAILED else None
@@ -87,9 +94,3 @@ def take_up_again(job: Job) -> None:
 def _note_run(upload: Upload, run: Run) -> None:
     upload.run_id = run.pk
     upload.url = run_address(run)
-
-
-def _keep(upload: Upload, content: Content) -> UploadStored:
-    """Types that make no run are kept as sent, once it is clear that they are JSON objects."""
-    check_object(content)
-    return UploadStored(upload_id=str(upload.pk), url=upload_address(upload))

@@ -9,11 +9,13 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import exports
-        from jobs import retention, services
+        from frame import events
+        from jobs import failure_hooks, retention, services
         from jobs.models import Job
         from jobs.registry import register_periodic
         from jobs.rendering import job_summary
 
+        events.subscribe(failure_hooks.JobGivenUp, failure_hooks.tell_owner)
         exports.register("jobs", exports.in_project(Job), job_summary)
         retention.register("jobs.finished", services.forget_finished, keep="JOB_DAYS")
         retention.register("jobs.system", services.forget_system, keep=timedelta(hours=1))

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
-from functools import partial
 
-from django.db import transaction
-
+from frame import events
 from jobs.models import Job, State
-from jobs.registry import Hook, job_type_named
+from jobs.registry import job_type_named
 
-logger = logging.getLogger(__name__)
+
+class JobGivenUp(events.Event, frozen=True, kw_only=True):
+    """A job will not be tried again: failed, poisonous, out of time or cancelled."""
+
+    job_id: uuid.UUID
+    job_type: str
 
 
 def tell(job_id: uuid.UUID, job_type: str) -> None:
-    """Call the type's ``on_failure``, once the change that gave the job up is committed."""
-    known = job_type_named(job_type)
-    if known is not None and known.on_failure is not None:
-        transaction.on_commit(partial(_told, known.on_failure, job_id), robust=True)
+    """Publish that the caller's transaction gives the job up."""
+    events.publish(JobGivenUp(job_id=job_id, job_type=job_type))
 
 
-def _told(hook: Hook, job_id: uuid.UUID) -> None:
-    given_up = Job.across_organizations.filter(id=job_id, state__in=(State.FAILED, State.CANCELLED))
+def tell_owner(event: JobGivenUp) -> None:
+    """Call the type's ``on_failure``. What it raises changes nothing: the job is given up."""
+    known = job_type_named(event.job_type)
+    if known is None or known.on_failure is None:
+        return
+    given_up = Job.across_organizations.filter(
+        id=event.job_id, state__in=(State.FAILED, State.CANCELLED)
+    )
     job = given_up.first()
-    if job is None:
-        return  # somebody has it run again already
-    try:
-        with transaction.atomic():
-            hook(job)
-    except Exception:
-        # The job is given up all the same; its owner looks from time to time.
-        logger.exception("job %s: its owner could not be told", job)
+    if job is not None:  # else somebody has it run again already
+        known.on_failure(job)

@@ -1,4 +1,7 @@
-"""Which handler runs which type of job. Owners register in the ``ready`` of their ``apps.py``."""
+"""What types of jobs there are: who does them, how, and what people see of them.
+
+Owners register in the ``ready`` of their ``apps.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.models import Queue
+from jobs.models import Priority, Queue
 
 if TYPE_CHECKING:
     from django.utils.functional import Promise
@@ -21,13 +24,16 @@ UNKNOWN_FOR = timedelta(hours=1)
 
 Handler = Callable[["Claim"], None]
 Hook = Callable[["Job"], None]
+Page = Callable[["Job"], str]
 
 
 @dataclass(frozen=True, slots=True)
 class JobType:
     """``area`` is the one of the scopes that let a key see and change such jobs.
 
-    It is None for the hub's own jobs, which no key and no page of an organization shows.
+    It is None for the hub's own jobs, which no key and no page of an organization shows. ``label``
+    is what people call such a job; ``page`` gives the path where a person sees its outcome, in the
+    language of the request, and nothing while there is none.
     """
 
     name: str
@@ -35,6 +41,9 @@ class JobType:
     queue: Queue
     timeout: timedelta
     area: str | None
+    label: str | Promise
+    priority: Priority = Priority.NORMAL
+    page: Page | None = None
     on_failure: Hook | None = None
     on_retry: Hook | None = None
 
@@ -60,10 +69,13 @@ def register(
     queue: str = Queue.DEFAULT,
     timeout: timedelta = DEFAULT_TIMEOUT,
     area: str = "projects",
+    label: str | Promise = "",
+    priority: Priority = Priority.NORMAL,
+    page: Page | None = None,
     on_failure: Hook | None = None,
     on_retry: Hook | None = None,
 ) -> None:
-    """Say who does ``job_type``.
+    """Say who does ``job_type``; ``priority`` is that of a job whose maker names none.
 
     The handler must be idempotent: it may run again after it has done its work and before that
     was noted. What it writes, it writes in transactions that end with ``claim.guard()``, or with
@@ -75,7 +87,20 @@ def register(
     itself from time to time. ``on_retry`` is told before a person's retry, in its transaction, and
     may raise :class:`~odavl.wire.errors.Conflict` against it.
     """
-    _add(JobType(job_type, handler, Queue(queue), timeout, area, on_failure, on_retry))
+    add(
+        JobType(
+            name=job_type,
+            handler=handler,
+            queue=Queue(queue),
+            timeout=timeout,
+            area=area,
+            label=label or job_type,
+            priority=priority,
+            page=page,
+            on_failure=on_failure,
+            on_retry=on_retry,
+        )
+    )
 
 
 def unregister(job_type: str) -> None:
@@ -85,6 +110,12 @@ def unregister(job_type: str) -> None:
 
 def job_type_named(name: str) -> JobType | None:
     return _job_types.get(name)
+
+
+def name_of(job_type: str) -> str:
+    """What people call jobs of that type; the type itself where no room has it any more."""
+    known = _job_types.get(job_type)
+    return str(known.label) if known else job_type
 
 
 def job_types() -> tuple[JobType, ...]:
@@ -117,7 +148,7 @@ def register_periodic(
     def handler(claim: Claim) -> None:  # noqa: ARG001 - every handler's signature
         run()
 
-    _add(JobType(name, handler, Queue.SYSTEM, timeout, area=None))
+    add(JobType(name, handler, Queue.SYSTEM, timeout, area=None, label=label or name))
     _periodic_tasks[name] = PeriodicTask(name, every, label or name)
 
 
@@ -125,7 +156,8 @@ def periodic_tasks() -> tuple[PeriodicTask, ...]:
     return tuple(_periodic_tasks.values())
 
 
-def _add(job_type: JobType) -> None:
+def add(job_type: JobType) -> None:
+    """As :func:`register`, for a type that is put together already."""
     if job_type.name in _job_types:
         raise ValueError(f"The job type {job_type.name!r} has a handler.")
     _job_types[job_type.name] = job_type

@@ -43,12 +43,13 @@ def enqueue(
     job_type: str,
     payload: Mapping[str, Any],
     project: Project | None = None,
-    priority: Priority = Priority.NORMAL,
+    priority: Priority | None = None,
     run_at: datetime | None = None,
     deduplication_key: str | None = None,
 ) -> Job:
     """Note a job in the caller's transaction; its message leaves after the commit.
 
+    Queue, priority and time-out are its type's, unless another ``priority`` is given.
     ``payload`` is plain JSON (ids, not objects); its ``url`` is where a person sees the outcome.
     Without an ``organization`` it is the hub's own, and seen by operators only. ``run_at`` is by
     the database's clock. With a ``deduplication_key``, the unfinished job of that organization,
@@ -61,7 +62,7 @@ def enqueue(
         type=job_type,
         project=project,
         queue=known.queue if known else Queue.DEFAULT,
-        priority=priority,
+        priority=priority or (known.priority if known else Priority.NORMAL),
         payload=dict(payload),
         timeout=known.timeout if known else DEFAULT_TIMEOUT,
         deduplication_key=deduplication_key,

@@ -8,7 +8,7 @@ class StorageConfig(AppConfig):
     name = "storage"
 
     def ready(self) -> None:
-        from accounts import exports
+        from accounts import exports, navigation
         from jobs import retention
         from jobs.registry import register_periodic
         from storage import checks, queries, services
@@ -16,6 +16,17 @@ class StorageConfig(AppConfig):
         from storage.rendering import file_summary
 
         checks.register_all()
+        navigation.register(
+            navigation.Page(
+                name="storage",
+                route="storage:files",
+                menu=navigation.ORGANIZATION_MENU,
+                order=50,
+                label=_("Storage"),
+                icon="database",
+                scope="storage:read",
+            )
+        )
         exports.register("files", queries.files_for_export, file_summary)
         register_periodic(
             "storage.clean_up",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.navigation import Menu
 from accounts.page_access import OrganizationRequest, member_page
 from accounts.principal import Principal
 from frame.listing import page_of
@@ -25,6 +26,8 @@ from storage.access import may_change
 from storage.filters import SORTS, FileFilter
 from storage.models import Access, FileState, StoredFile
 
+ACTIONS = Menu("files")
+"""Buttons beside the title; each of its pages is asked for by POST."""
 PAGE_SIZE = 50
 _SORT_NAMES = {
     "-createdAt": gettext_lazy("Newest first"),
@@ -81,7 +84,6 @@ def files(request: OrganizationRequest) -> HttpResponse:
         "access_choices": Access.choices,
         "state_choices": _STATES.items(),
         "sort_choices": _SORTS.items(),
-        "may_export": request.principal.may("projects:admin"),
     }
     return render(request, "storage/files.html", context)
 

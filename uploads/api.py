@@ -19,14 +19,12 @@ from frame.finding import no_such
 from odavl.wire import limits
 from odavl.wire.encoding import decode_base64
 from odavl.wire.envelope import (
-    PRODUCTS,
     Envelope,
     UploadAccepted,
     UploadOptions,
     UploadStatus,
     UploadStored,
 )
-from odavl.wire.errors import NotFound
 from odavl.wire.transfer import (
     ChunkStored,
     ChunkUpload,
@@ -34,21 +32,21 @@ from odavl.wire.transfer import (
     TransferRequest,
     TransferStarted,
 )
-from uploads import services, transfers
+from uploads import registry, services, transfers
 from uploads.assembly import finalize
 from uploads.contents import read_upload
 from uploads.queries import Place, place_of, status_of_any, transfer_of
 
 
 def principal_for(request: Request, product: str, kind: str) -> Principal:
-    """Who asks; the product decides which scope is needed. Raises :class:`NotFound` for no product.
+    """Who asks; the product decides which scope is needed.
 
-    That is why the views here declare that any key will do.
+    Raises :class:`~odavl.wire.errors.NotFound` for no product. That is why the views here declare
+    that any key will do.
     """
-    if product not in PRODUCTS:
-        raise NotFound(f"There is no product {product[:40]!r}.")
+    area = registry.area_of(product)
     principal = principal_of(request)
-    principal.require(f"{product}:{kind}")
+    principal.require(f"{area}:{kind}")
     return principal
 
 
@@ -79,7 +77,7 @@ class UploadView(APIView):
     def post(self, request: Request, product: str) -> Response:
         principal = principal_for(request, product, "write")
         received = read_upload(request)
-        services.check_type(product, received.upload_type)
+        registry.payload_type(product, received.upload_type)
 
         # No transaction waits for the store, whatever becomes of the payload.
         with (

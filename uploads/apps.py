@@ -8,15 +8,18 @@ class UploadsConfig(AppConfig):
     name = "uploads"
 
     def ready(self) -> None:
+        from accounts import admission
         from jobs import registry as jobs
         from jobs import retention
         from uploads import assembly, exports, transfers
 
         exports.register_all()
+        admission.register("uploads.room", transfers.check_room)
         jobs.register(
             assembly.ASSEMBLY_JOB,
             assembly.run_assembly,
             timeout=timedelta(minutes=15),
+            label=_("Putting an upload together"),
             on_failure=assembly.give_up,
             on_retry=assembly.retry,
         )

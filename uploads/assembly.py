@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from accounts.admission import Stage
 from accounts.idempotency import Answer
 from accounts.principal import Principal
 from frame.database.clock import database_now
@@ -42,7 +43,15 @@ from storage.models import StoredObject
 from uploads.contents import Content, StoredContent, content_of
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import missing_chunks, transfer_address
-from uploads.services import RequestKey, answer_once, dispatch, place, same_as_transfer, status_for
+from uploads.services import (
+    RequestKey,
+    admit,
+    answer_once,
+    dispatch,
+    place,
+    same_as_transfer,
+    status_for,
+)
 from uploads.transfers import LEASE, hold_known
 
 ASSEMBLY_JOB = "uploads.assemble"
@@ -68,7 +77,7 @@ class _Whole:
 def finalize(*, principal: Principal, transfer: Transfer) -> Answer:
     """What was or is answered to the end of ``transfer``: 201, or 202 where a job takes it in.
 
-    Raises :class:`ChunksMissing`, :class:`TransferExpired`, what
+    Raises :class:`ChunksMissing`, :class:`TransferExpired`, what admission checks and
     :func:`~accounts.idempotency.run_within` raises, and for a small payload what is wrong with it.
     """
     with _read_ahead(principal, transfer) as whole:
@@ -87,7 +96,7 @@ def _finalized(principal: Principal, transfer: Transfer, whole: _Whole | None) -
     if missing:
         raise ChunksMissing(f"{len(missing)} chunks have not arrived.", missing=tuple(missing))
     answer = answer_once(
-        principal, locked.project, _request(locked), lambda: _ingested(locked, whole)
+        principal, locked.project, _request(locked), lambda: _ingested(principal, locked, whole)
     )
     if locked.state == TransferState.OPEN:
         # The same upload came before in one request, and that was its answer.
@@ -139,7 +148,8 @@ def retry(job: Job) -> None:
     transfer.save(update_fields=["state", "problem"])
 
 
-def _ingested(transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+def _ingested(principal: Principal, transfer: Transfer, whole: _Whole | None) -> tuple[int, bytes]:
+    admit(principal, transfer, stage=Stage.UPLOAD, size=transfer.size)
     if _is_small(transfer):
         if whole is None or whole.parts != _parts(transfer):
             raise _changed()

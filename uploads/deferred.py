@@ -9,10 +9,11 @@ from typing import Protocol
 import msgspec
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.functional import Promise
 
 from jobs import registry as jobs
 from jobs.claims import Claim
-from jobs.models import Job
+from jobs.models import Job, Queue
 from jobs.services import enqueue
 from odavl.wire.envelope import UploadAccepted, UploadStored
 from odavl.wire.errors import RefusedError
@@ -67,14 +68,15 @@ def ingest(claim: Claim, work: Ingest) -> None:
         claim.complete()
 
 
-def register(job_type: str, work: Ingest, *, area: str) -> None:
-    """Have ``work`` done by such jobs; ``area`` is the one of the scopes that shows them."""
-    jobs.register(
-        job_type,
-        partial(ingest, work=work),
-        queue="bulk",
+def job_type_for(name: str, work: Ingest, *, area: str, label: str | Promise) -> jobs.JobType:
+    """The type of the jobs that do ``work``, for the payload type that needs them."""
+    return jobs.JobType(
+        name=name,
+        handler=partial(ingest, work=work),
+        queue=Queue.BULK,
         timeout=TIMEOUT,
         area=area,
+        label=label,
         on_failure=give_up,
         on_retry=retry,
     )

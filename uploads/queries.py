@@ -20,6 +20,7 @@ from jobs.models import Job, State
 from odavl.wire.envelope import UploadStatus
 from odavl.wire.errors import Conflict, InvalidPayload, NotFound, TransferExpired
 from odavl.wire.moments import checked
+from uploads import registry
 from uploads.models import Transfer, TransferChunk, TransferState, Upload, UploadState
 
 
@@ -194,7 +195,8 @@ def status_of(upload: Upload) -> UploadStatus:
     """How far it is; ``progress`` is that of its job, in percent."""
     if upload.state == UploadState.COMPLETED:
         made = str(upload.run_id) if upload.run_id else None
-        is_test = upload.product == "guardian"
+        known = registry.find(upload.product, upload.type)
+        is_test = known is not None and known.makes == "test"
         return UploadStatus(
             upload_id=str(upload.pk),
             state="completed",

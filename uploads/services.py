@@ -16,24 +16,19 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from accounts import admission
+from accounts.admission import Stage
 from accounts.idempotency import Answer, Kept, run_within
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
 from frame.request_context import current_request
 from odavl.wire.encoding import sha256_hex
-from odavl.wire.envelope import (
-    UPLOAD_TYPES,
-    UploadAccepted,
-    UploadMetadata,
-    UploadStored,
-    is_upload_type,
-)
-from odavl.wire.errors import FieldError, UnknownType
+from odavl.wire.envelope import UploadAccepted, UploadMetadata, UploadStored
 from storage import services as storage
 from uploads.contents import Content
 from uploads.models import Transfer, Upload, UploadState
-from uploads.registry import handler_of
+from uploads.registry import payload_type
 
 
 def receive(
@@ -49,11 +44,11 @@ def receive(
     """Note one payload, which is ``placed``, and hand it to its product; or answer as before.
 
     With an ``idempotency_key`` it is taken once for its project, as long as the upload lives.
-    Raises :class:`UnknownType`, the errors of :func:`find_or_create_project` and of
-    :func:`~accounts.idempotency.run_within`, and whatever the product finds wrong with the payload;
-    then nothing is left of it.
+    Raises as :func:`payload_type`, :func:`find_or_create_project` and
+    :func:`~accounts.idempotency.run_within` do, and whatever admission checks or the product find
+    wrong with the payload; then nothing is left of it.
     """
-    check_type(product, upload_type)
+    payload_type(product, upload_type)
     request = RequestKey(
         idempotency_key, same_upload(product, upload_type, content.sha256, metadata)
     )
@@ -70,9 +65,28 @@ def receive(
                 metadata=kept_metadata(metadata),
                 stored=storage.keep_placed(placed),
             )
+            admit(principal, upload, stage=Stage.UPLOAD, size=content.size)
             return dispatch(upload, content, request=request)
 
         return answer_once(principal, project, request, ingest)
+
+
+def admit(
+    principal: Principal, wanted: Upload | Transfer, *, stage: Stage, size: int, chunks: int = 0
+) -> None:
+    """Ask those who count (:mod:`accounts.admission`). Raises what they do."""
+    admission.admit(
+        admission.Admission(
+            stage=stage,
+            principal=principal,
+            project=wanted.project,
+            product=wanted.product,
+            type=wanted.type,
+            subject=wanted.pk,
+            size=size,
+            chunks=chunks,
+        )
+    )
 
 
 def place(organization: Organization, content: Content) -> AbstractContextManager[storage.Placed]:
@@ -99,7 +113,7 @@ def dispatch(
     there, foreign keys are looked at when the caller commits. ``answered`` is what ``request`` has
     been told already, where that was before there was an upload.
     """
-    answer = handler_of(upload.product).receive(upload, content)
+    answer = payload_type(upload.product, upload.type).receive(upload, content)
     _set_outcome(upload, answer)
     told = answered or (status_for(answer), msgspec.json.encode(answer))
     if request.key is not None:
@@ -122,19 +136,6 @@ def kept_metadata(metadata: UploadMetadata) -> dict[str, Any]:
     if ahead := current_request().clock_ahead:
         kept["clockAhead"] = ahead
     return kept
-
-
-def check_type(product: str, upload_type: str) -> None:
-    """Raises :class:`UnknownType` that names the ones there are."""
-    if is_upload_type(product, upload_type):
-        return
-    known = next((types for name, types in UPLOAD_TYPES.items() if name == product), ())
-    extra = ("detector-<name>",) if product == "insight" else ()
-    raise UnknownType(
-        f"{product} has no upload type {upload_type[:80]!r}; there are "
-        f"{', '.join((*known, *extra))}.",
-        errors=(FieldError("/type", "unknown_type", "Not an upload type of this product."),),
-    )
 
 
 def project_for(principal: Principal, metadata: UploadMetadata) -> Project:

@@ -23,12 +23,12 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
+from accounts.admission import Admission, Stage
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from frame.database.clock import database_now
 from odavl.wire import limits
 from odavl.wire.encoding import sha256_hex
-from odavl.wire.envelope import PRODUCTS
 from odavl.wire.errors import (
     FieldError,
     IdempotencyMismatch,
@@ -42,7 +42,8 @@ from storage.chunk_verification import Arriving
 from storage.models import ObjectPart, StoredObject
 from uploads.models import Transfer, TransferChunk, TransferState, Upload
 from uploads.queries import Place, check_open, missing_chunks
-from uploads.services import check_type, kept_metadata, project_for
+from uploads.registry import areas, payload_type
+from uploads.services import admit, kept_metadata, project_for
 
 LEASE = timedelta(hours=24)
 """How long a transfer is kept after the last thing that arrived for it."""
@@ -65,10 +66,10 @@ def begin(
 
     With an ``idempotency_key`` it is the same of its project for ever. Cut otherwise than before,
     it goes on with the new chunks. Raises :class:`PayloadTooLarge` or :class:`InvalidPayload` for
-    a manifest that cannot be, :class:`IdempotencyMismatch`, and what :func:`check_room` and
+    a manifest that cannot be, :class:`IdempotencyMismatch`, and what admission checks and
     :func:`project_for` raise.
     """
-    check_type(product, request.type)
+    payload_type(product, request.type)
     _check_manifest(request)
     project = project_for(principal, request.metadata)
     digest = _digest(product, project, request)
@@ -95,7 +96,7 @@ def begin(
         return Begun(transfer, [])
     count = len(request.chunks)
     if begins or count > transfer.chunk_count:
-        check_room(principal, transfer, chunks=count)
+        admit(principal, transfer, stage=Stage.TRANSFER, size=request.size, chunks=count)
     transfer.chunk_count = count
     transfer.expires_at = database_now() + LEASE
     transfer.save()
@@ -275,17 +276,20 @@ _HOLDING = (TransferState.OPEN, TransferState.ASSEMBLING, TransferState.FAILED)
 _RETRY_SECONDS = 60.0
 
 
-def check_room(principal: Principal, transfer: Transfer, *, chunks: int) -> None:
-    """Raise :class:`TooManyTransfers` unless ``transfer`` may be open with so many chunks.
+def check_room(wanted: Admission) -> None:
+    """Raise :class:`TooManyTransfers` unless the transfer may be open with so many chunks.
 
     In the caller's transaction, until whose end nobody else of the organization is let in: what is
     counted is what there is.
     """
+    if wanted.stage != Stage.TRANSFER:
+        return
+    principal, chunks = wanted.principal, wanted.chunks
     _take_turns(principal.organization)
     holding = Transfer.objects.for_organization(principal.organization).filter(state__in=_HOLDING)
     own = Q(api_key=principal.key) if principal.key else Q(api_key=None)
     is_open = Q(state=TransferState.OPEN)
-    found = holding.exclude(pk=transfer.pk).aggregate(
+    found = holding.exclude(pk=wanted.subject).aggregate(
         transfers=Count("pk", filter=is_open),
         chunks=Sum("chunk_count", default=0),
         own_transfers=Count("pk", filter=is_open & own),
@@ -357,7 +361,7 @@ def hold_known(principal: Principal, transfer: Transfer) -> None:
 
 def _readable(principal: Principal) -> Q:
     """The contents of uploads that ``principal`` may read, and the chunks of such on their way."""
-    products = [product for product in PRODUCTS if principal.may(f"{product}:read")]
+    products = [product for product, area in areas().items() if principal.may(f"{area}:read")]
     uploads = Upload.objects.for_organization(principal.organization)
     uploads = uploads.filter(product__in=products)
     chunks = TransferChunk.objects.for_organization(principal.organization)

@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accounts import navigation
 from accounts.page_access import OrganizationRequest, member_page
 from teams.exports import services
 
@@ -20,4 +21,4 @@ def export(request: OrganizationRequest) -> HttpResponseRedirect:
     messages.success(
         request, _("The export is being made. It will lie in the storage for seven days.")
     )
-    return redirect("dashboard:jobs", request.organization.slug)
+    return redirect(navigation.path_of(navigation.JOBS, request.organization))

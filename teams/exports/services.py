@@ -6,23 +6,21 @@ import errno
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import IO, Any
+from typing import IO
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.urls import reverse
-from django.utils import translation
 
+from accounts import navigation
 from accounts.models import ApiKey, Project, User
 from accounts.principal import Principal
 from accounts.services import record
 from frame.database.clock import database_now
 from frame.finding import found
 from jobs.claims import Claim
-from jobs.models import Job, Queue
+from jobs.models import Job, Queue, State
 from jobs.services import enqueue
 from odavl.wire.errors import StorageFull, WrongScope
 from storage.generated import Made, placed_file
@@ -120,6 +118,13 @@ def file_of(job: Job) -> StoredFile | None:
     return rows.filter(pk=job.payload["fileId"], expires_at__gt=Now()).first()
 
 
+def page_of_export(job: Job) -> str:
+    """The path where a person finds the archive, once there is one."""
+    if job.state != State.COMPLETED:
+        return ""
+    return f"{navigation.path_of('storage', job.owner)}?type={FILE_TYPE}"
+
+
 def _write(file: IO[bytes], claim: Claim, project: Project | None) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -160,6 +165,4 @@ def _pieces(file: IO[bytes], size: int, claim: Claim) -> Iterator[bytes]:
 
 def _page(by: Principal) -> str:
     """Where a person finds the archive."""
-    with translation.override(settings.LANGUAGE_CODE):
-        path: Any = reverse("storage:files", args=[by.organization.slug])
-    return f"{settings.PUBLIC_URL}{path}?type={FILE_TYPE}"
+    return f"{navigation.address_of('storage', by.organization)}?type={FILE_TYPE}"

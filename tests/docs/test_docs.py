@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,22 @@ def test_every_decision_is_listed() -> None:
     files = {path.name for path in (DOCS / "decisions").glob("0*.md")}
     listed = set(re.findall(r"\((0\d{3}-[a-z-]+\.md)\)", text_of("docs/decisions/README.md")))
     assert listed == files
+
+
+def test_every_registry_that_is_named_exists_and_every_registry_is_named() -> None:
+    _, _, table = text_of("docs/architecture.md").partition("## Where do I add")
+    rows = re.findall(r"^\| [^|]+ \| `([\w.]+)` \|", table.partition("\n## ")[0], re.MULTILINE)
+    for name in rows:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(import_module(module), attribute), name
+    undone = {
+        f"{path.relative_to(REPOSITORY).with_suffix('')}".replace("/", ".")
+        for room in ROOMS
+        for path in (REPOSITORY / room).rglob("*.py")
+        if re.search(r"^def un(?:register|subscribe)\(", path.read_text(), re.MULTILINE)
+    }
+    named = {name.rpartition(".")[0] for name in rows}
+    assert undone == {name for name in named if not name.startswith("odavl.")}
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -48,7 +48,9 @@ def worker(tmp_path: Path, empty_queue: None) -> Iterator[psutil.Process]:
     yield from run_worker(tmp_path, settings.CELERY_BROKER_URL)
 
 
-def run_worker(folder: Path, broker: str, *queues: str) -> Iterator[psutil.Process]:
+def run_worker(
+    folder: Path, broker: str, *queues: str, program: Path = PROGRAM
+) -> Iterator[psutil.Process]:
     parameters = connection.get_connection_params()
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "odavl_hub.settings",
@@ -61,7 +63,7 @@ def run_worker(folder: Path, broker: str, *queues: str) -> Iterator[psutil.Proce
     }
     with (folder / f"worker{'-'.join(queues)}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(folder), *queues],
+            [sys.executable, str(program), str(folder), *queues],
             env=environment,
             stdout=log,
             stderr=log,

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import translation
 
 from accounts.services import create_project, create_user
-from dashboard.templatetags.shell import SIDEBAR_PROJECTS
+from accounts.templatetags.shell import SIDEBAR_PROJECTS
 from tests.cast import PASSWORD, Person
 from tests.insight.documents import finding, send
 

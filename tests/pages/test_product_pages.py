@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dashboard.templatetags.shell import percent
+from accounts.templatetags.shell import percent
 from tests.autopilot.ledgers import edit, ledger
 from tests.autopilot.ledgers import send as send_ledger
 from tests.cast import Person

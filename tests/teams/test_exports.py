@@ -236,10 +236,12 @@ def test_stopped_in_the_middle_nothing_is_left_and_later_it_is_made(
         person.join()
         return table.show(row)
 
+    exporting.unregister("jobs")
     exporting.register("jobs", table.rows, show)
     try:
         execution.run(job.pk)
     finally:
+        exporting.unregister("jobs")
         exporting.register("jobs", table.rows, table.show)
     job.refresh_from_db()
     assert job.state in (State.PAUSED, State.CANCELLED)

@@ -74,6 +74,8 @@ def test_finalize_answers_the_same_however_often(api: Api) -> None:
     assert Run.across_organizations.count() == Upload.across_organizations.count() == 1
 
 
+# The thread beside a handler looks once in a second whether the job's row is there: committed.
+@pytest.mark.django_db(transaction=True)
 def test_a_large_payload_is_taken_in_by_a_job(api: Api, settings: Any) -> None:
     payload = large_document()
     assert len(payload) > 1024 * 1024
@@ -375,6 +377,7 @@ def test_incompressible_bytes_make_a_whole_too(api: Api) -> None:
     assert StoredObject.across_organizations.filter(joinable=True).count() == 3
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_comes_in_the_form_that_is_kept_is_not_compressed_anew(api: Api) -> None:
     parts = cut(large_document(), 300_000)
     upload_id = begun(api, b"".join(parts), parts)["uploadId"]

@@ -17,7 +17,7 @@ UPLOAD_TYPES: dict[Product, tuple[str, ...]] = {
     "autopilot": ("ledger", "snapshot", "recipe-trust", "run-history"),
     "guardian": ("test-results", "screenshot", "lighthouse-report", "accessibility-report"),
 }
-"""The upload types by product; Insight also takes ``detector-<name>``."""
+"""The upload types by product, as the hub has them; Insight also takes ``detector-<name>``."""
 
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _DETECTOR_TYPE = re.compile(r"detector-(?P<name>[a-z0-9][a-z0-9._-]{0,63})")
@@ -27,14 +27,6 @@ def detector_of_type(upload_type: str) -> str | None:
     """The detector's name in ``detector-<name>``, or None for another type."""
     match = _DETECTOR_TYPE.fullmatch(upload_type)
     return match["name"] if match else None
-
-
-def is_upload_type(product: str, upload_type: str) -> bool:
-    """Whether ``product`` has uploads of this type."""
-    known = next((types for name, types in UPLOAD_TYPES.items() if name == product), ())
-    if upload_type in known:
-        return True
-    return product == "insight" and detector_of_type(upload_type) is not None
 
 
 class UploadMetadata(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):

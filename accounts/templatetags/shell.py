@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django import template
 from django.db.models import QuerySet
 from django.forms import BoundField
+from django.template import Context
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from accounts import mail
+from accounts import mail, navigation
 from accounts.models import Organization, Project, User
+from accounts.principal import Principal
 
 register = template.Library()
 
@@ -55,6 +59,39 @@ def projects_beside(organization: Organization, current: Project | None = None) 
     if current and current not in shown:
         shown = [*shown[:-1], current]
     return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a menu, as it is shown."""
+
+    page: navigation.Page
+    url: str
+    is_current: bool
+
+
+@register.simple_tag(takes_context=True)
+def menu(context: Context, name: str) -> list[Entry]:
+    """The entries that a menu has for the reader of the page.
+
+    The page's context tells ``organization``, ``project`` and ``section``.
+    """
+    principal: Principal = context["request"].principal
+    organization, project = context["organization"], context.get("project")
+    return [
+        Entry(
+            page,
+            navigation.path_of(page.name, organization, project),
+            page.name == context.get("section"),
+        )
+        for page in navigation.entries(name, principal)
+    ]
+
+
+@register.simple_tag
+def page_url(name: str, organization: Organization, project: Project | None = None) -> str:
+    """The path of a page that its room registered, which may stand above the template's."""
+    return navigation.path_of(name, organization, project)
 
 
 @register.simple_tag
