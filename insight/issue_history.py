@@ -1,4 +1,4 @@
-"""What Insight's pages show beyond the queries: an issue's life, where rules are explained."""
+"""What Insight's pages show beyond the queries: an issue's history, where rules are explained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from accounts.models import User
 from insight.models import Issue, Run
-from insight.queries import latest_run, lives_of
+from insight.queries import intervals_of, latest_run
 
 RULE_PAGES: Mapping[str, str] = {
     "ruff": "https://docs.astral.sh/ruff/rules/{}/",
@@ -21,7 +21,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One point of an issue's life: introduced, reopened, resolved, seen, or a triage."""
+    """One point of an issue's history: introduced, reopened, resolved, seen, or a triage."""
 
     kind: str
     at: datetime | None
@@ -34,7 +34,7 @@ class Event:
     actor: User | None = None
 
 
-def life_of(issue: Issue) -> list[Event]:
+def history_of(issue: Issue) -> list[Event]:
     """What happened to the issue, newest first."""
     triages = (
         Event(
@@ -55,14 +55,14 @@ def life_of(issue: Issue) -> list[Event]:
 
 
 def _of_runs(issue: Issue) -> Iterator[Event]:
-    lives = lives_of(issue)
-    # Earlier lives may have been forgotten.
-    first = lives[-1] if issue.reopenings < len(lives) else None
-    for life in lives:
-        if life.resolved is not None:
-            yield _event("resolved", life.resolved, life.resolved_by)
-        kind = "introduced" if life is first else "reopened"
-        yield _event(kind, life.introduced, life.introduced_by)
+    intervals = intervals_of(issue)
+    # Earlier intervals may have been deleted.
+    first = intervals[-1] if issue.reopenings < len(intervals) else None
+    for interval in intervals:
+        if interval.resolved is not None:
+            yield _event("resolved", interval.resolved, interval.resolved_by)
+        kind = "introduced" if interval is first else "reopened"
+        yield _event(kind, interval.introduced, interval.introduced_by)
     seen = None if issue.resolved else latest_run(issue.stream)
     if seen is not None and seen.sequence > issue.introduced:
         yield _event("seen", seen.sequence, seen)

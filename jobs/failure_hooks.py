@@ -14,14 +14,14 @@ from jobs.registry import Hook, job_type_named
 logger = logging.getLogger(__name__)
 
 
-def tell(job_id: uuid.UUID, job_type: str) -> None:
+def run_hook(job_id: uuid.UUID, job_type: str) -> None:
     """Call the type's ``on_failure``, once the change that gave the job up is committed."""
     known = job_type_named(job_type)
     if known is not None and known.on_failure is not None:
-        transaction.on_commit(partial(_told, known.on_failure, job_id), robust=True)
+        transaction.on_commit(partial(_call, known.on_failure, job_id), robust=True)
 
 
-def _told(hook: Hook, job_id: uuid.UUID) -> None:
+def _call(hook: Hook, job_id: uuid.UUID) -> None:
     given_up = Job.across_organizations.filter(id=job_id, state__in=(State.FAILED, State.CANCELLED))
     job = given_up.first()
     if job is None:

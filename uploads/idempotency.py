@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from accounts.idempotency import Answer, Kept, run_within
+from accounts.idempotency import Answer, Recorded, run_within
 from accounts.models import Project
 from accounts.principal import Principal
 from odavl.wire.encoding import sha256_hex
@@ -59,7 +59,7 @@ class _Uploads:
         self._project = project
         self._key = key
 
-    def recall(self) -> Kept | None:
+    def recall(self) -> Recorded | None:
         transfers = Transfer.objects.belonging_to(project=self._project)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -76,7 +76,7 @@ class _Uploads:
         transfer_id, digest, status, body = row
         if transfer_id is not None:
             digest = same_as_transfer(transfers.get(pk=transfer_id))
-        return Kept(digest, status, bytes(body))
+        return Recorded(digest, status, bytes(body))
 
     def is_of_project(self, body: bytes) -> bool:
         try:

@@ -92,7 +92,7 @@ def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
 
     Whatever has a foreign key to stored objects, in whichever room, counts as a reference.
     """
-    for relation in StoredObject._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's public name
+    for relation in StoredObject._meta.get_fields(include_hidden=True):
         if not isinstance(relation, ForeignObjectRel) or relation.field == _OWN_PARTS:
             continue
         referring = cast("type[Model]", relation.related_model)
@@ -103,5 +103,5 @@ def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
     return rows
 
 
-_OWN_PARTS = ObjectPart._meta.get_field("whole")  # noqa: SLF001 - Django's public name
+_OWN_PARTS = ObjectPart._meta.get_field("whole")
 """An object's own parts go with it."""
