@@ -13,7 +13,7 @@ CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secre
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true \
 	TRUSTED_PROXIES=10.0.0.0/8 EMAIL_HOST=mail.example.com
 
-.PHONY: help run test check faults soak bench install frontend messages static format clean
+.PHONY: help run test check faults soak bench measure install frontend messages static format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ soak: install static messages ## Kill the hub's processes at random under load; 
 
 bench: install static ## Measure speed and memory beside their goals; 0 where all hold, 1 where not (ARGUMENTS: parts, --list, --quick)
 	@$(BIN)/python -m benchmarks $(ARGUMENTS)
+
+measure: ## Sizes, silences and dependencies of the code, as in docs/architecture.md (TREE: another checkout)
+	@$(shell command -v $(BIN)/python || command -v python3) scripts/measure.py $(TREE)
 
 format: install ## Put the code into shape
 	$(BIN)/ruff format .

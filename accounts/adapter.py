@@ -14,22 +14,22 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts import mail, navigation
-from accounts.brute_force import forget_guesses
+from accounts.brute_force import reset_attempts
 from accounts.known_devices import remember_device, remember_place
 from accounts.models import User
 from accounts.queries import first_organization_of
-from accounts.throttles import address_counted, leads_here
+from accounts.throttles import address_counted, is_local_path
 
 _log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
-    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the library's signature
+    def is_open_for_signup(self, _request: HttpRequest) -> bool:
         """Closed unless the operator opened it: a hub at work is not for strangers.
 
-        And where no letters are sent: only a letter may tell that an address has an account.
+        And where no mail is sent: only a message may tell that an address has an account.
         """
-        return bool(settings.SIGNUP_OPEN) and mail.are_sent()
+        return bool(settings.SIGNUP_OPEN) and mail.is_configured()
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """The overview of the person's first organization, in the language of the request."""
@@ -44,20 +44,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         return str(request.META.get("REMOTE_ADDR") or "-")
 
     def is_safe_url(self, url: str | None) -> bool:
-        return leads_here(url)
+        return is_local_path(url)
 
-    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        if not mail.are_sent():
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
+        if not mail.is_configured():
             _log.warning(
                 "A letter was asked for, and this hub sends none (EMAIL_HOST). "
                 "`manage.py reset_link ADDRESS` prints a link to a new password."
             )
             return
-        letter = self.render_mail(template_prefix, email, context)
+        message = self.render_mail(template_prefix, email, context)
         # Made all the same, so that an address without an account takes as long.
         is_for_nobody = template_prefix == "account/email/unknown_account"
-        if mail.is_due(email) and not is_for_nobody:
-            mail.send(letter)
+        if mail.may_send(email) and not is_for_nobody:
+            mail.send(message)
 
     def send_account_already_exists_mail(self, email: str) -> None:
         # What a new account costs above all, so that the time does not tell what the page does not.
@@ -68,12 +68,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         """At the hub's own address, whatever ``Host`` the request named."""
         return f"{settings.PUBLIC_URL}{mail.path_of_key(key)}"
 
-    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:  # noqa: ARG002 - the library's signature
+    def get_email_confirmation_url(self, _request: HttpRequest, emailconfirmation: Any) -> str:
         path = reverse("account_confirm_email", args=[emailconfirmation.key])
         return f"{settings.PUBLIC_URL}{path}"
 
     def pre_login(
-        self, request: HttpRequest, user: User, *, signup: bool, **how: Any
+        self, request: HttpRequest, user: User, *, signup: bool, **how: object
     ) -> HttpResponse | None:
         is_new = settings.SIGNUP_OPEN and not EmailAddress.objects.filter(user=user).exists()
         if is_new and not signup:
@@ -82,7 +82,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
         answer: HttpResponse | None = super().pre_login(request, user, signup=signup, **how)
         return answer
 
-    def post_login(self, request: HttpRequest, user: User, **how: Any) -> HttpResponse:
+    def post_login(self, request: HttpRequest, user: User, **how: object) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **how)
         remember_place(user, address_counted(request))
         remember_device(request, response, user)
@@ -91,5 +91,5 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the librar
     def set_password(self, user: User, password: str) -> None:
         """By a link or with the old password: it is the person, and this is a place of theirs."""
         super().set_password(user, password)
-        forget_guesses(context.request, user)
+        reset_attempts(context.request, user)
         remember_place(user, address_counted(context.request))

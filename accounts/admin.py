@@ -68,20 +68,20 @@ class ProjectAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in th
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Shown, never changed here: services write these and note it."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+    def has_add_permission(self, _request: HttpRequest) -> bool:
         return False
 
     def has_change_permission(
         self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        obj: object | None = None,  # noqa: ARG002 - Django's signature
+        _request: HttpRequest,
+        _obj: object | None = None,
     ) -> bool:
         return False
 
     def has_delete_permission(
         self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        obj: object | None = None,  # noqa: ARG002 - Django's signature
+        _request: HttpRequest,
+        _obj: object | None = None,
     ) -> bool:
         return False
 

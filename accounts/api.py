@@ -11,13 +11,11 @@ from rest_framework.views import APIView
 
 from accounts import queries, services
 from accounts import rendering as show
-from accounts.idempotency import respond_once
+from accounts.idempotency import CredentialSeal, respond_once
 from accounts.models import Project
 from accounts.principal import Principal, principal_of
-from accounts.sealing import CredentialSeal
-from frame.bodies import read_body
+from frame.bodies import moment_of, read_body
 from frame.documentation import ANY_KEY, IDEMPOTENCY_KEY, IF_MATCH, PAGE, Parameter, documented
-from frame.moments import moment_of
 from frame.paging import bad_parameter, paginate
 from odavl.wire import account as wire
 

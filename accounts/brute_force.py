@@ -27,7 +27,7 @@ from accounts.known_devices import device_of, is_place_of
 from accounts.models import User
 from accounts.services.audit import record
 from accounts.throttles import address_counted
-from frame.rate_limits import Claim, Limit, forget, give_back, take
+from frame.rate_limits import Claim, Limit, give_back, reset, take
 from odavl.wire.errors import RateLimited
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def password_attempt(request: HttpRequest | None, email: str) -> Iterator[Attemp
     refused = take(*claims)
     if refused is not None:
         if refused.claim.name.startswith("account:") and user is not None:
-            _note(user)
+            _report(user)
         raise RateLimited("Too many wrong passwords.", retry_after=refused.seconds)
     attempt = Attempt(claims)
     try:
@@ -75,9 +75,9 @@ def password_attempt(request: HttpRequest | None, email: str) -> Iterator[Attemp
         raise
 
 
-def forget_guesses(request: HttpRequest, user: User) -> None:
-    """``user`` proved by a letter who they are: what was guessed at this address is history."""
-    forget(_at_address_for(address_counted(request), f"user:{user.pk}"))
+def reset_attempts(request: HttpRequest, user: User) -> None:
+    """``user`` proved by a message who they are: what was guessed at this address is history."""
+    reset(_at_address_for(address_counted(request), f"user:{user.pk}"))
 
 
 def _claims(request: HttpRequest | None, user: User | None, account: str) -> tuple[Claim, ...]:
@@ -111,7 +111,7 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _note(user: User) -> None:
+def _report(user: User) -> None:
     """Guesses from many addresses: log, audit log and the person are told, once a day."""
     if take(Claim(f"noted:{user.pk}", _NOTED)) is not None:
         return

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import Organization, Project
+from accounts.scoping import OrganizationScoped
 
 Rows = Callable[[Organization, "Project | None"], QuerySet[Any]]
 
@@ -27,7 +28,7 @@ class Table:
 
     name: str
     rows: Rows
-    show: Callable[[Any], Any]
+    show: Callable[[object], object]
     of_projects: bool
 
 
@@ -35,7 +36,7 @@ _tables: dict[str, Table] = {}
 
 
 def register(
-    name: str, rows: Rows, show: Callable[[Any], Any], *, of_projects: bool = True
+    name: str, rows: Rows, show: Callable[[Any], object], *, of_projects: bool = True
 ) -> None:
     """Have the rows exported as ``<name>.ndjson``.
 
@@ -57,12 +58,12 @@ def tables(*, of_project: bool) -> tuple[Table, ...]:
 
 
 def in_project(
-    model: type[Model], lookup: str = "project"
+    model: type[OrganizationScoped], lookup: str = "project"
 ) -> Callable[[Organization, Project | None], QuerySet[Any]]:
     """The rows of ``model``, by primary key, whose ``lookup`` leads to their project."""
 
     def rows(organization: Organization, project: Project | None) -> QuerySet[Any]:
-        found: QuerySet[Any] = model.objects.for_organization(organization)  # type: ignore[attr-defined]  # all of them are OrganizationScoped
+        found: QuerySet[Any] = model.objects.for_organization(organization)
         if project is not None:
             found = found.filter(**{lookup: project.pk})
         return found.order_by("pk")

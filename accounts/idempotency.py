@@ -12,11 +12,15 @@ told apart by an advisory lock, which PostgreSQL drops with the transaction, how
 from __future__ import annotations
 
 import hashlib
+import hmac
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 from django.http import HttpRequest
@@ -42,7 +46,7 @@ class Answer(NamedTuple):
     replayed: bool
 
 
-class Kept(NamedTuple):
+class Recorded(NamedTuple):
     """The first request with a key, as its digest, and what was answered to it."""
 
     digest: str
@@ -53,7 +57,7 @@ class Kept(NamedTuple):
 class Memory(Protocol):
     """Who remembers first requests for longer than a day: with what they made."""
 
-    def recall(self) -> Kept | None:
+    def recall(self) -> Recorded | None:
         """The first request with the key in the project; None where there was none."""
 
     def is_of_project(self, body: bytes) -> bool:
@@ -69,6 +73,31 @@ class Seal(Protocol):
     def close(self, body: bytes) -> bytes: ...
 
     def open(self, sealed: bytes) -> bytes: ...
+
+
+class CredentialSeal:
+    """A :class:`Seal` whose key follows from the Authorization header.
+
+    The hub keeps an API key's HMAC and never the key, yet must give the same answer to the same
+    POST. So what is recorded is encrypted with the credentials that came with the request, which
+    the hub does not keep either.
+    """
+
+    def __init__(self, authorization: str) -> None:
+        secret = hmac.new(
+            settings.API_KEY_PEPPER.encode(), b"seal:" + authorization.encode(), hashlib.sha256
+        )
+        self._cipher = Fernet(urlsafe_b64encode(secret.digest()))
+
+    def close(self, body: bytes) -> bytes:
+        return self._cipher.encrypt(body)
+
+    def open(self, sealed: bytes) -> bytes:
+        """The body; ``ValueError`` for other credentials than those it was closed with."""
+        try:
+            return self._cipher.decrypt(sealed)
+        except InvalidToken as error:
+            raise ValueError("sealed with other credentials") from error
 
 
 def key_of(request: Request | HttpRequest) -> str | None:
@@ -132,7 +161,7 @@ def run_within(
             "The first request with this Idempotency-Key is still under way.",
             retry_after=_RETRY_SECONDS,
         )
-    kept = _kept(principal, project, key, memory)
+    kept = _recorded(principal, project, key, memory)
     if kept is not None:
         return _replayed(kept, digest, seal)
     status, body = make_answer()
@@ -150,7 +179,7 @@ def run_within(
 
 def respond_once(
     request: Request,
-    make: Callable[[], tuple[int, Any]],
+    make: Callable[[], tuple[int, object]],
     *,
     project: Project | None,
     seal: Seal | None = None,
@@ -168,7 +197,7 @@ def respond_once(
     return Response(answer.body, status=answer.status, headers=headers)
 
 
-def forget_records(*, older_than: datetime, at_most: int = 1_000) -> int:
+def delete_old_records(*, older_than: datetime, at_most: int = 1_000) -> int:
     """Drop what was kept before ``older_than``, for all organizations; how many records went."""
     old = IdempotencyRecord.across_organizations.filter(created_at__lt=older_than).order_by()
     count, _ = IdempotencyRecord.across_organizations.filter(
@@ -188,9 +217,9 @@ def _lock(principal: Principal, project: Project | None, key: str) -> bool:
     return bool(locked)
 
 
-def _kept(
+def _recorded(
     principal: Principal, project: Project | None, key: str, memory: Memory | None
-) -> Kept | None:
+) -> Recorded | None:
     rows = IdempotencyRecord.objects.for_organization(principal.organization).filter(key=key)
     if project is None:
         found = list(rows.filter(project=None))
@@ -203,11 +232,11 @@ def _kept(
             if record.project_id is not None or memory.is_of_project(bytes(record.body))
         ]
     for record in found:
-        return Kept(record.digest, record.status, bytes(record.body))
+        return Recorded(record.digest, record.status, bytes(record.body))
     return memory.recall() if memory else None
 
 
-def _replayed(kept: Kept, digest: str, seal: Seal | None) -> Answer:
+def _replayed(kept: Recorded, digest: str, seal: Seal | None) -> Answer:
     if kept.digest != digest:
         raise IdempotencyMismatch("This Idempotency-Key came first with another request.")
     body = kept.body

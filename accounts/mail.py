@@ -32,26 +32,26 @@ NOT_SENT = "django.core.mail.backends.dummy.EmailBackend"
 _TO_ONE_MAILBOX = (Limit(3, 15 * 60), Limit(10, 86_400))
 _MOST_WAITING = 100
 _waiting = threading.BoundedSemaphore(_MOST_WAITING)
-_sender = ThreadPoolExecutor(1, thread_name_prefix="letters")
+_sender = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
 
-def are_sent() -> bool:
+def is_configured() -> bool:
     """Whether this hub has a mail server."""
     return bool(settings.EMAIL_BACKEND != NOT_SENT)
 
 
-def is_due(email: str) -> bool:
-    """Whether ``email`` may get one more letter now: nobody's mailbox is to be filled by us."""
+def may_send(email: str) -> bool:
+    """Whether ``email`` may get one more message now: nobody's mailbox is to be filled by us."""
     digest = hashlib.sha256(email.strip().casefold().encode("utf-8", "replace")).hexdigest()
     return take(Claim(f"letter:{digest[:32]}", _TO_ONE_MAILBOX)) is None
 
 
-def send(letter: EmailMessage) -> None:
-    """Send ``letter`` soon. What fails is told in the log, without what the letter says."""
+def send(message: EmailMessage) -> None:
+    """Send ``message`` soon. What fails is told in the log, without what it says."""
     if not _waiting.acquire(blocking=False):
         _log.error("Too many letters wait for the mail server; one was dropped.")
         return
-    _sender.submit(_send, letter)
+    _sender.submit(_send, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def write(name: str, user: User, *, address: str = "", **facts: str) -> None:
     Not in that of the request, which may be another person's. ``address`` is where the message
     leads, on its last line; the hub's own without it.
     """
-    if not are_sent() or not user.is_active:
+    if not is_configured() or not user.is_active:
         return
     message = _messages[name]
     with translation.override(settings.LANGUAGE_CODE):
@@ -119,10 +119,10 @@ def path_of_key(key: str) -> str:
     return reverse("account_reset_password_from_key", args=[person, token])
 
 
-def _send(letter: EmailMessage) -> None:
+def _send(message: EmailMessage) -> None:
     try:
-        letter.send()
-    except Exception as error:  # noqa: BLE001 - of any backend; its message may hold the letter
+        message.send()
+    except Exception as error:  # noqa: BLE001 - of any backend; its text may hold the mail
         code = getattr(error, "smtp_code", "")
         _log.error("A letter could not be sent: %s %s", type(error).__name__, code)
     finally:

@@ -49,7 +49,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
-    def save(self, *arguments: Any, **options: Any) -> None:
+    def save(self, *arguments: object, **options: Any) -> None:
         # Sign-in looks for it in lower case, whoever wrote it (an operator's form, too).
         self.email = self.email.lower()
         super().save(*arguments, **options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 
 from accounts import exports
@@ -27,7 +25,7 @@ def _members(organization: Organization, _project: Project | None) -> QuerySet[M
     return rows.select_related("user").order_by("pk")
 
 
-def _member(membership: Membership) -> dict[str, Any]:
+def _member(membership: Membership) -> dict[str, object]:
     return {
         "email": membership.user.email,
         "name": membership.user.name,

@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
+from django_htmx.middleware import HtmxDetails
 
 from accounts.models import Membership, Organization, User
 from accounts.principal import Principal, principal_of_member
@@ -25,6 +26,7 @@ class OrganizationRequest(HttpRequest):
     """A request that :func:`organization_page` let through."""
 
     user: User
+    htmx: HtmxDetails
     organization: Organization
     membership: Membership
     principal: Principal

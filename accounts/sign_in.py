@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import ChangePasswordForm as LibraryChangePasswordForm
 from allauth.core import context
@@ -17,7 +15,7 @@ from accounts.models import User
 class GuardedBackend(AuthenticationBackend):  # type: ignore[misc]  # the library has no types
     """Behind every ``authenticate()``, whoever calls it: no door can leave the limits out."""
 
-    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+    def authenticate(self, request: HttpRequest | None, **credentials: object) -> User | None:
         """The person, or None. Raises :class:`odavl.wire.errors.RateLimited`."""
         email = credentials.get("email") or credentials.get("username") or ""
         with password_attempt(request, str(email)) as attempt:

@@ -1,7 +1,7 @@
-"""Every address where somebody may try a secret or have letters sent, and what limits it.
+"""Every address where somebody may try a secret or have mail sent, and what limits it.
 
-``PASSWORDS`` are limited where passwords are looked at (:mod:`accounts.sign_in`); a test compares
-the three lists with the addresses that there are.
+``PASSWORD_VIEWS`` are limited where passwords are looked at (:mod:`accounts.sign_in`); a test
+compares the three lists with the addresses that there are.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _IPV6_NETWORK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Something that is limited by address however it ends, such as asking for a letter."""
+class ThrottledView:
+    """Something that is limited by address however it ends, such as asking for a message."""
 
     name: str
     limits: tuple[Limit, ...]
 
 
-PASSWORDS = frozenset({"account_login", "account_reauthenticate", "account_change_password"})
-DOORS = {
-    # Each of these makes an account, or has a letter sent.
-    "account_signup": Door("signup", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
-    "account_reset_password": Door("reset", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
+PASSWORD_VIEWS = frozenset({"account_login", "account_reauthenticate", "account_change_password"})
+THROTTLED_VIEWS = {
+    # Each of these makes an account, or has a message sent.
+    "account_signup": ThrottledView("signup", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
+    "account_reset_password": ThrottledView("reset", (Limit(10, 10 * _MINUTE), Limit(50, _DAY))),
     # A link's secret; opened, looked at and sent it is three requests.
-    "account_reset_password_from_key": Door("key", (Limit(30, 10 * _MINUTE),)),
-    "account_confirm_email": Door("confirm", (Limit(30, 10 * _MINUTE),)),
+    "account_reset_password_from_key": ThrottledView("key", (Limit(30, 10 * _MINUTE),)),
+    "account_confirm_email": ThrottledView("confirm", (Limit(30, 10 * _MINUTE),)),
 }
 _ALSO_WHEN_READ = frozenset({"account_reset_password_from_key", "account_confirm_email"})
-OF_KEYS = (Limit(20, 5 * _MINUTE), Limit(60, _HOUR), Limit(200, _DAY))
-HARMLESS = frozenset(
+UNKNOWN_KEYS = (Limit(20, 5 * _MINUTE), Limit(60, _HOUR), Limit(200, _DAY))
+UNLIMITED_VIEWS = frozenset(
     {
         "account_logout",
         "account_inactive",
@@ -54,15 +54,15 @@ HARMLESS = frozenset(
 )
 
 
-def enter(request: HttpRequest, view_name: str) -> None:
+def throttle_view(request: HttpRequest, view_name: str) -> None:
     """Raises :class:`odavl.wire.errors.RateLimited` where the address came too often."""
-    door = DOORS.get(view_name)
-    if door is not None and (request.method == "POST" or view_name in _ALSO_WHEN_READ):
-        knock(request, door)
+    view = THROTTLED_VIEWS.get(view_name)
+    if view is not None and (request.method == "POST" or view_name in _ALSO_WHEN_READ):
+        throttle(request, view)
 
 
-def leads_here(url: str | None) -> bool:
-    """Whether ``url`` is a path of this hub: the only place to which a door leads people on.
+def is_local_path(url: str | None) -> bool:
+    """Whether ``url`` is a path of this hub: the only place to which a view leads people on.
 
     Other hosts that are answered (``ALLOWED_HOSTS``) may be other people's.
     """
@@ -74,12 +74,12 @@ def wrong_key(request: HttpRequest) -> None:
 
     A key cannot be guessed, so the right one is taken from that address all the same.
     """
-    _pass(Claim(f"key:{address_counted(request)}", OF_KEYS), "Too many unknown API keys.")
+    _count(Claim(f"key:{address_counted(request)}", UNKNOWN_KEYS), "Too many unknown API keys.")
 
 
-def knock(request: HttpRequest, door: Door) -> None:
-    """One more at ``door`` from this address. Raises :class:`RateLimited`."""
-    _pass(Claim(f"{door.name}:{address_counted(request)}", door.limits), "Too many requests.")
+def throttle(request: HttpRequest, view: ThrottledView) -> None:
+    """One more request of ``view`` from this address. Raises :class:`RateLimited`."""
+    _count(Claim(f"{view.name}:{address_counted(request)}", view.limits), "Too many requests.")
 
 
 def address_counted(request: HttpRequest | None) -> str:
@@ -94,7 +94,7 @@ def address_counted(request: HttpRequest | None) -> str:
     return text
 
 
-def _pass(claim: Claim, told: str) -> None:
+def _count(claim: Claim, told: str) -> None:
     refused = take(claim)
     if refused is not None:
         raise RateLimited(told, retry_after=refused.seconds)

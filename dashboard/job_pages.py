@@ -13,7 +13,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from accounts.page_access import OrganizationRequest, organization_page
 from accounts.principal import Principal
@@ -56,8 +55,7 @@ class ShownJob:
 @organization_page
 def jobs(request: OrganizationRequest) -> HttpResponse:
     """The page, or for htmx the list alone."""
-    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # its middleware sets it
-    partial = htmx and not htmx.history_restore_request
+    partial = request.htmx and not request.htmx.history_restore_request
     template = "dashboard/_jobs.html" if partial else "dashboard/jobs.html"
     response = render(request, template, _context(request))
     response["Vary"] = "HX-Request, HX-History-Restore-Request, Cookie"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -18,8 +20,7 @@ _LATEST_RUNS = 10
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """To the organization that the person joined first."""
-    assert isinstance(request.user, User)  # noqa: S101 - login_required; for the type checker
-    organization = first_organization_of(request.user)
+    organization = first_organization_of(cast("User", request.user))
     if organization is None:
         return render(request, "dashboard/no_organization.html")
     return redirect("dashboard:overview", organization_slug=organization.slug)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 
 from odavl.wire import limits
 from odavl.wire.encoding import decode_json
 from odavl.wire.errors import (
+    FieldError,
+    InvalidPayload,
     MalformedJson,
     MalformedRequest,
     PayloadTooLarge,
@@ -88,3 +93,21 @@ def chunk_body(request: Request, *, largest: int) -> tuple[Iterator[bytes], bool
         raise MalformedRequest("Send a Content-Length.")
     limit = largest + (_GZIP_OVERHEAD if compressed else 0)
     return body_pieces(request, limit=limit), compressed
+
+
+def moment_of(text: str | None, *, field: str = "expiresAt") -> datetime | None:
+    """ISO 8601 with its zone as a moment in UTC; None stays None.
+
+    Raises :class:`InvalidPayload` that points at ``field``, for years beyond 1 to 9999 too: what
+    the database would take there, nobody could read back.
+    """
+    if text is None:
+        return None
+    try:
+        moment = parse_datetime(text)
+        if moment is not None and timezone.is_aware(moment):
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    detail = "must be a date and time with its zone, such as 2027-01-31T00:00:00Z"
+    raise InvalidPayload(f"{field} {detail}.", errors=(FieldError(f"/{field}", "invalid", detail),))

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from odavl.wire import limits
 
 ATTRIBUTE = "wire_documentation"
 ANY_KEY = ""
 """As the scope that a view requires: any valid key will do."""
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+MethodT = TypeVar("MethodT", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Parameter:
 
     name: str
     description: str
-    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
     location: Literal["query", "header", "path"] = "query"
     required: bool = False
 
@@ -38,21 +38,21 @@ class Parameter:
 class Documentation:
     summary: str
     description: str = ""
-    request: Any = None
-    responses: Mapping[int, Any] = field(default_factory=dict)
+    request: object = None
+    responses: Mapping[int, object] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
-    other_requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    other_requests: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     public: bool = False
 
 
 def documented(
     summary: str,
     *,
-    request: Any = None,
-    responses: Mapping[int, Any],
+    request: object = None,
+    responses: Mapping[int, object],
     parameters: tuple[Parameter, ...] = (),
     description: str = "",
-    other_requests: Mapping[str, Mapping[str, Any]] | None = None,
+    other_requests: Mapping[str, Mapping[str, object]] | None = None,
     public: bool = False,
 ) -> Callable[[MethodT], MethodT]:
     """Document a view's method.

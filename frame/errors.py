@@ -12,7 +12,6 @@ import math
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from django.core.exceptions import (
@@ -27,7 +26,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Un
 from django.views import defaults
 from rest_framework import exceptions as rest
 
-from frame.database.retry import is_passing
+from frame.database.errors import is_transient
 from frame.database.timeouts import LOCK_NOT_AVAILABLE
 from frame.request_ids import current_request_id
 from odavl.wire import errors as tree
@@ -64,7 +63,7 @@ _DJANGO_CLASSES: tuple[tuple[type[Exception], type[tree.OdavlError]], ...] = (
 )
 
 
-def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
+def handle(error: Exception, context: dict[str, object]) -> HttpResponse:
     """What Django REST framework calls with anything that a view raised."""
     del context  # The view adds Allow and Vary by itself.
     return problem_response(error_for(error))
@@ -124,7 +123,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     # Django calls this while it handles the exception, but does not hand it over.
     error = sys.exc_info()[1]
     answer = _answer(request, error, lambda: defaults.server_error(request))
-    if is_passing(error) and not is_api(request.path_info):
+    if is_transient(error) and not is_api(request.path_info):
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         answer["Retry-After"] = str(math.ceil(_RETRY_SOON))
     return answer
@@ -163,7 +162,7 @@ def _from_database(error: Exception) -> tree.OdavlError:
     if _state_of(error) == _DISK_FULL:
         _log.error("The database's disk is full.", exc_info=error)
         return tree.StorageFull()
-    if is_passing(error):
+    if is_transient(error):
         _log.warning("The database cannot answer: %s", error)
         return tree.ServiceUnavailable(
             _TIMEOUTS.get(_state_of(error), "The database cannot answer now.")

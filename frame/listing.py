@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 
-from frame.paging import decode_cursor, encode_cursor
+from frame.paging import behind, decode_cursor, encode_cursor
 from odavl.wire.errors import MalformedRequest
 
 RowT = TypeVar("RowT", bound=Model)
@@ -31,11 +31,11 @@ def page_of(rows: QuerySet[RowT], *, order: Sequence[str], cursor: str, size: in
     costs the same however deep it lies.
     """
     backwards, values = _read_cursor(cursor, len(order))
-    directed = [_turned(name) for name in order] if backwards else list(order)
+    directed = [_reversed(name) for name in order] if backwards else list(order)
     wanted = rows.order_by(*directed)
     if values is not None:
         try:
-            wanted = wanted.filter(_behind(directed, values))
+            wanted = wanted.filter(behind(directed, values))
         except (TypeError, ValueError, ValidationError):
             # A cursor of another sorting: its values are of other types.
             return page_of(rows, order=order, cursor="", size=size)
@@ -51,7 +51,7 @@ def page_of(rows: QuerySet[RowT], *, order: Sequence[str], cursor: str, size: in
     )
 
 
-def _read_cursor(cursor: str, width: int) -> tuple[bool, tuple[Any, ...] | None]:
+def _read_cursor(cursor: str, width: int) -> tuple[bool, tuple[object, ...] | None]:
     try:
         direction, *values = decode_cursor(cursor) if cursor else ("f",)
     except MalformedRequest:
@@ -67,19 +67,5 @@ def _cursor(direction: str, row: Model, order: Sequence[str]) -> str:
     return encode_cursor([direction, *values])
 
 
-def _turned(name: str) -> str:
+def _reversed(name: str) -> str:
     return name[1:] if name.startswith("-") else f"-{name}"
-
-
-def _behind(order: Sequence[str], values: Sequence[Any]) -> Q:
-    """Rows that sort after ``values``: ``a > 1 OR (a = 1 AND b > 2)``, and so on."""
-    condition, equal = Q(), Q()
-    for name, value in zip(order, values, strict=True):
-        column = name.removeprefix("-")
-        comparison = "lt" if name.startswith("-") else "gt"
-        condition |= equal & Q(**{f"{column}__{comparison}": value})
-        equal &= Q(**{column: value})
-    # Redundant, but lets an index on the first column begin where the page does.
-    first = order[0].removeprefix("-")
-    bound = "lte" if order[0].startswith("-") else "gte"
-    return Q(**{f"{first}__{bound}": values[0]}) & condition

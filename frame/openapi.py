@@ -44,7 +44,7 @@ class WireSchema(AutoSchema):
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, object] | None:
         """The operation object; None, with a warning, for a method that documents nothing."""
         self.registry, self.path, self.path_regex = registry, path, path_regex
         self.path_prefix, self.method = path_prefix, method.upper()
@@ -54,7 +54,7 @@ class WireSchema(AutoSchema):
         if about is None:
             warn(f"{method} {path} is not documented.")
             return None
-        operation: dict[str, Any] = {
+        operation: dict[str, object] = {
             "operationId": _operation_id(self.method, path),
             "summary": about.summary,
             "description": self._description(about),
@@ -77,7 +77,7 @@ class WireSchema(AutoSchema):
         needs = f"Needs the scope `{scope}`." if scope != ANY_KEY else ""
         return " ".join(part for part in (about.description, needs) if part)
 
-    def _parameters(self, about: Documentation) -> list[dict[str, Any]]:
+    def _parameters(self, about: Documentation) -> list[dict[str, object]]:
         given = {parameter.name: parameter for parameter in about.parameters}
         found = []
         for name in _PATH_VARIABLE.findall(self.path):
@@ -95,15 +95,15 @@ class WireSchema(AutoSchema):
         others = [*given.values(), *(() if about.public else _CLIENT_HEADERS)]
         return found + [_parameter(parameter) for parameter in others]
 
-    def _request_body(self, about: Documentation) -> dict[str, Any] | None:
-        content: dict[str, Any] = {}
+    def _request_body(self, about: Documentation) -> dict[str, object] | None:
+        content: dict[str, object] = {}
         if about.request is not None:
             content["application/json"] = {"schema": self._schema(about.request)}
         for media_type, schema in about.other_requests.items():
             content[media_type] = {"schema": dict(schema)}
         return {"required": True, "content": content} if content else None
 
-    def _responses(self, about: Documentation) -> dict[str, Any]:
+    def _responses(self, about: Documentation) -> dict[str, object]:
         problem = {CONTENT_TYPE: {"schema": self._schema(Problem)}}
         found: dict[str, Any] = {}
         for status, body in about.responses.items():
@@ -116,7 +116,7 @@ class WireSchema(AutoSchema):
         found["default"] = {"description": "What went wrong", "content": problem}
         return found
 
-    def _schema(self, wire_type: Any) -> dict[str, Any]:
+    def _schema(self, wire_type: object) -> dict[str, object]:
         """A reference to the struct's schema, registered with everything it uses."""
         (schema,), components = msgspec.json.schema_components(
             (wire_type,), ref_template=_REFERENCE, schema_hook=_custom
@@ -133,9 +133,9 @@ class WireSchema(AutoSchema):
         return schema
 
 
-def the_schema() -> dict[str, Any]:
+def the_schema() -> dict[str, object]:
     """The whole OpenAPI document as plain data; equal for equal code, whatever the installation."""
-    schema: dict[str, Any] = json.loads(schema_as_json())
+    schema: dict[str, object] = json.loads(schema_as_json())
     return schema
 
 
@@ -160,7 +160,7 @@ def schema_as_yaml() -> str:
     return yaml.safe_dump(the_schema(), sort_keys=False, allow_unicode=True)
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter) -> dict[str, object]:
     return {
         "name": parameter.name,
         "in": parameter.location,
@@ -175,7 +175,7 @@ def _operation_id(method: str, path: str) -> str:
     return f"{method.lower()}_{re.sub(r'[^a-z0-9]+', '_', steps)}"
 
 
-def _custom(wire_type: type) -> dict[str, Any]:
+def _custom(wire_type: type) -> dict[str, object]:
     if wire_type is object:
         return {"description": "Any JSON value."}
     raise NotImplementedError(wire_type)  # how msgspec wants to hear "not mine"
@@ -187,7 +187,7 @@ def _in_words(name: str) -> str:
     return f"The {name.replace('_', ' ')}."
 
 
-def _plain_text(value: Any) -> Any:
+def _plain_text(value: object) -> object:
     """Docstrings mark code with two backticks, Markdown with one."""
     if isinstance(value, dict):
         return {

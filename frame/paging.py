@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,7 +38,7 @@ class PageRequest:
 
     limit: int = limits.DEFAULT_PAGE_SIZE
     offset: int = 0
-    after: tuple[Any, ...] | None = None
+    after: tuple[object, ...] | None = None
 
 
 def read_page(query: Mapping[str, str]) -> PageRequest:
@@ -101,12 +101,12 @@ def bad_parameter(name: str, detail: str) -> MalformedRequest:
     )
 
 
-def encode_cursor(values: Sequence[Any]) -> str:
+def encode_cursor(values: Sequence[object]) -> str:
     """Sort values (JSON scalars, datetimes, UUIDs) as one opaque word."""
     return urlsafe_b64encode(msgspec.json.encode(list(values))).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str) -> tuple[Any, ...]:
+def decode_cursor(cursor: str) -> tuple[object, ...]:
     """The values of :func:`encode_cursor`; datetimes and UUIDs come back as text."""
     if len(cursor) > _MAX_CURSOR_LENGTH:
         raise bad_parameter("cursor", "is none that this list gave out")
@@ -125,7 +125,7 @@ def paginate(
     rows: QuerySet[RowT],
     *,
     order: Sequence[str],
-    show: Callable[[RowT], Any],
+    show: Callable[[RowT], object],
     count: bool = False,
 ) -> Response:
     """One page of ``rows`` as the answer ``{items, total?, next?}`` with its ``Link``.
@@ -137,7 +137,7 @@ def paginate(
     total = rows.count() if count else None
     wanted = rows.order_by(*order)
     if page.after is not None:
-        wanted = wanted.filter(_behind(rows.model, order, page.after))
+        wanted = wanted.filter(behind(order, _of_columns(rows.model, order, page.after)))
     found = list(wanted[page.offset : page.offset + page.limit + 1])
     shown = found[: page.limit]
     cursor = None
@@ -149,13 +149,13 @@ def paginate(
 
 def page_response(
     request: Request | HttpRequest,
-    items: Sequence[Any],
+    items: Sequence[object],
     *,
     cursor: str | None = None,
     total: int | None = None,
 ) -> Response:
     """A page whose rows were found by other means; ``cursor`` leads to the next one."""
-    body: dict[str, Any] = {"items": items}
+    body: dict[str, object] = {"items": items}
     if total is not None:
         body["total"] = total
     if cursor is None:
@@ -168,28 +168,30 @@ def page_response(
     return Response(body, headers={"Link": f'<{address}>; rel="next"'})
 
 
-def _behind(model: type[Model], order: Sequence[str], after: tuple[Any, ...]) -> Q:
-    """Rows that sort after the values: ``a > 1 OR (a = 1 AND b > 2)``, and so on."""
-    if len(after) != len(order):
-        raise bad_parameter("cursor", "belongs to another list")
-    condition = Q()
-    equal = Q()
-    for name, text in zip(order, after, strict=True):
-        field = name.removeprefix("-")
-        value = _typed(model, field, text)
+def behind(order: Sequence[str], values: Sequence[Any]) -> Q:
+    """Rows that sort after ``values``: ``a > 1 OR (a = 1 AND b > 2)``, and so on."""
+    condition, equal = Q(), Q()
+    for name, value in zip(order, values, strict=True):
+        column = name.removeprefix("-")
         comparison = "lt" if name.startswith("-") else "gt"
-        condition |= equal & Q(**{f"{field}__{comparison}": value})
-        equal &= Q(**{field: value})
+        condition |= equal & Q(**{f"{column}__{comparison}": value})
+        equal &= Q(**{column: value})
     # Redundant, but lets an index on the first column begin where the page does.
     first = order[0].removeprefix("-")
-    comparison = "lte" if order[0].startswith("-") else "gte"
-    return Q(**{f"{first}__{comparison}": _typed(model, first, after[0])}) & condition
+    bound = "lte" if order[0].startswith("-") else "gte"
+    return Q(**{f"{first}__{bound}": values[0]}) & condition
 
 
-def _typed(model: type[Model], field: str, value: Any) -> Any:
-    definition = model._meta.pk if field == "pk" else model._meta.get_field(field)  # noqa: SLF001 - Django's documented API
+def _of_columns(model: type[Model], order: Sequence[str], texts: tuple[Any, ...]) -> list[Any]:
+    if len(texts) != len(order):
+        raise bad_parameter("cursor", "belongs to another list")
+    names = (name.removeprefix("-") for name in order)
+    return [_typed(model, name, text) for name, text in zip(names, texts, strict=True)]
+
+
+def _typed(model: type[Model], field: str, value: object) -> object:
     try:
-        typed = definition.to_python(value)  # type: ignore[union-attr]  # sort fields are columns
+        typed = _column(model, field).to_python(value)
     except (ValidationError, ValueError, OverflowError) as error:
         raise bad_parameter("cursor", "belongs to another list") from error
     if typed is None:
@@ -199,4 +201,11 @@ def _typed(model: type[Model], field: str, value: Any) -> Any:
 
 def _attribute(row: Model, name: str) -> str:
     field = name.removeprefix("-")
-    return "pk" if field == "pk" else str(row._meta.get_field(field).attname)  # type: ignore[union-attr]  # noqa: SLF001 - Django's documented API
+    return "pk" if field == "pk" else _column(type(row), field).attname
+
+
+def _column(model: type[Model], name: str) -> Field[Any, Any]:
+    field = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    if not isinstance(field, Field):
+        raise TypeError(f"{model.__name__}.{name} is no column to sort by.")
+    return field

@@ -38,7 +38,7 @@ _SCHEME = "HTTP_X_FORWARDED_PROTO"
 _OF_PROXIES = re.compile(r"HTTP_(X_FORWARDED(_.*)?|FORWARDED|X_REAL_IP|X_SCHEME|X_CLIENT_IP)")
 _MOST_HOPS = 32
 _WITH_PORT = re.compile(r"\[(?P<six>[^\]]*)\](:\d+)?|(?P<four>[^:]*):\d+")
-_MOST_TOLD = 20
+_MOST_WARNINGS = 20
 
 
 class TrustedProxies:
@@ -123,7 +123,7 @@ def settle(meta: dict[str, Any]) -> None:
         return
     if not trusted.trust(address_of(peer)):
         if _FOR in said:
-            _tell_once(peer)
+            _warn_once(peer)
         return
     meta["REMOTE_ADDR"] = client_address(peer, said.get(_FOR, ""), trusted)
     if _SCHEME in said:
@@ -142,16 +142,16 @@ def _network(word: str) -> Network | None:
         return None
 
 
-_told: set[str] = set()
-_telling = threading.Lock()
+_warned: set[str] = set()
+_warning = threading.Lock()
 
 
-def _tell_once(peer: str) -> None:
+def _warn_once(peer: str) -> None:
     """Somebody who put a proxy in front and forgot the setting finds the reason in the log."""
-    with _telling:
-        if peer in _told or len(_told) >= _MOST_TOLD:
+    with _warning:
+        if peer in _warned or len(_warned) >= _MOST_WARNINGS:
             return
-        _told.add(peer)
+        _warned.add(peer)
     _log.warning(
         "X-Forwarded-For came from %s, which TRUSTED_PROXIES does not name, and is not believed. "
         "If that is your reverse proxy, add it.",

@@ -68,7 +68,7 @@ class Counters(Protocol):
     def give_back(self, keys: Sequence[str]) -> None:
         """Take back one on each counter."""
 
-    def forget(self, keys: Sequence[str]) -> None:
+    def reset(self, keys: Sequence[str]) -> None:
         """Have each counter begin again."""
 
 
@@ -114,7 +114,7 @@ class RedisCounters:
     def give_back(self, keys: Sequence[str]) -> None:
         self._give_back(keys=list(keys))
 
-    def forget(self, keys: Sequence[str]) -> None:
+    def reset(self, keys: Sequence[str]) -> None:
         self._client.delete(*keys)
 
 
@@ -150,7 +150,7 @@ class ProcessCounters:
                 if count := self._count(key, now):
                     self._counts[key] = (count - 1, self._counts[key][1])
 
-    def forget(self, keys: Sequence[str]) -> None:
+    def reset(self, keys: Sequence[str]) -> None:
         with self._lock:
             for key in keys:
                 self._counts.pop(key, None)
@@ -183,10 +183,10 @@ class SharedCounters:
     def give_back(self, keys: Sequence[str]) -> None:
         self._ask("give_back", keys)
 
-    def forget(self, keys: Sequence[str]) -> None:
-        self._ask("forget", keys)
+    def reset(self, keys: Sequence[str]) -> None:
+        self._ask("reset", keys)
 
-    def _ask(self, method: str, argument: Sequence[Any]) -> Any:
+    def _ask(self, method: str, argument: Sequence[object]) -> Any:
         if time.monotonic() >= self._away_until:
             try:
                 return getattr(self._redis, method)(argument)
@@ -215,9 +215,9 @@ def give_back(*claims: Claim) -> None:
     _counters(settings.REDIS_URL).give_back(_keys(claims))
 
 
-def forget(*claims: Claim) -> None:
+def reset(*claims: Claim) -> None:
     """Let all of ``claims`` begin again."""
-    _counters(settings.REDIS_URL).forget(_keys(claims))
+    _counters(settings.REDIS_URL).reset(_keys(claims))
 
 
 def redis_py_url(url: str) -> str:

@@ -129,7 +129,7 @@ def _document_in(content: dict[str, Any]) -> str:
     return next((_name_in(body["schema"]) for body in content.values()), "")
 
 
-def _name_in(schema: dict[str, Any]) -> str:
+def _name_in(schema: dict[str, object]) -> str:
     return str(schema.get("$ref", "")).removeprefix(_REFERENCE)
 
 
@@ -179,7 +179,7 @@ def _title(tag: str) -> str:
     return title[0].upper() + title[1:]
 
 
-def _example(path: str, method: str, operation: dict[str, Any]) -> str:
+def _example(path: str, method: str, operation: dict[str, object]) -> str:
     """A command line that calls the operation."""
     lines = [f'curl -X {method.upper()} "$ODAVL_CLOUD_API{path}"']
     if operation["security"]:

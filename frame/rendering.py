@@ -24,7 +24,7 @@ def _plain(value: object) -> object:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
-_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_ANYTHING: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 
 
 class WireRenderer(BaseRenderer):
@@ -36,9 +36,9 @@ class WireRenderer(BaseRenderer):
 
     def render(
         self,
-        data: Any,
-        accepted_media_type: str | None = None,  # noqa: ARG002 - the framework's signature
-        renderer_context: Mapping[str, Any] | None = None,  # noqa: ARG002 - the framework's signature
+        data: object,
+        _accepted_media_type: str | None = None,
+        _renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if data is None:
             return b""
@@ -53,8 +53,8 @@ class WireParser(BaseParser):
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,  # noqa: ARG002 - the framework's signature
-        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002 - the framework's signature
+        _media_type: str | None = None,
+        _parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         body = stream.read(MAX_DOCUMENT_SIZE + 1)
         if len(body) > MAX_DOCUMENT_SIZE:
@@ -71,8 +71,8 @@ class JsonNegotiation(BaseContentNegotiation):
 
     def select_renderer(
         self,
-        request: Request,  # noqa: ARG002 - the framework's signature
+        _request: Request,
         renderers: Any,
-        format_suffix: str | None = None,  # noqa: ARG002 - the framework's signature
+        _format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
         return renderers[0], renderers[0].media_type

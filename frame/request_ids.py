@@ -48,13 +48,16 @@ def clock_ahead(date: str | None, *, now: float) -> int:
     return ahead if _UNREMARKABLE < abs(ahead) < _INCREDIBLE else 0
 
 
+_REQUEST_ID = "odavl.request_id"
+
+
 class RequestIdMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = request_id_of(request.headers.get("X-Request-Id", ""))
-        request.odavl_request_id = request_id  # type: ignore[attr-defined]  # for RequestIdFilter
+        request.META[_REQUEST_ID] = request_id  # for RequestIdFilter
         token = enter_request(
             RequestContext(
                 request_id,
@@ -76,5 +79,5 @@ class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         # Django logs an answer's status when the middleware is done with it.
         request = getattr(record, "request", None)
-        record.request_id = getattr(request, "odavl_request_id", None) or current_request_id()
+        record.request_id = getattr(request, "META", {}).get(_REQUEST_ID) or current_request_id()
         return True

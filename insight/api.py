@@ -125,7 +125,7 @@ class RunDiffView(APIView):
         principal = principal_of(request)
         run = queries.run_of(principal, run_id)
         base = _base(principal, run, request.query_params.get("against"))
-        found = queries.diff(run, base) if base else queries.diff_to_forgotten(run)
+        found = queries.diff(run, base) if base else queries.diff_to_deleted(run)
         if found is None:
             diff_new, diff_fixed = queries.issues_in(run), queries.issues_in(run).none()
         else:
@@ -182,7 +182,7 @@ class IssueView(APIView):
     @documented("Show one issue and its life", responses={200: wire.IssueDetail})
     def get(self, request: Request, issue_id: int) -> Response:
         issue = queries.issue_of(principal_of(request), issue_id)
-        return Response(show.issue_detail(issue, queries.lives_of(issue)))
+        return Response(show.issue_detail(issue, queries.intervals_of(issue)))
 
 
 class IssueRunsView(APIView):

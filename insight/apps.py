@@ -49,14 +49,14 @@ class InsightConfig(AppConfig):
             area="insight",
             label=_("Taking in a run"),
             page=receiving.page_of_run,
-            on_failure=receiving.give_up,
-            on_retry=receiving.take_up_again,
+            on_failure=receiving.fail_ingest,
+            on_retry=receiving.retry_ingest,
         )
         jobs.register_periodic(
             "insight.abandon_runs",
-            failed_runs.abandon_runs,
+            failed_runs.fail_runs_of_dead_jobs,
             every=timedelta(minutes=1),
             label=_("Giving up runs whose job was given up"),
         )
-        retention.register("insight.runs", forgetting.forget_runs, keep="RUN_DAYS")
-        retention.register("insight.lives", forgetting.forget_lives, keep="RUN_DAYS")
+        retention.register("insight.runs", forgetting.delete_old_runs, keep="RUN_DAYS")
+        retention.register("insight.intervals", forgetting.delete_old_intervals, keep="RUN_DAYS")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from django.db.models import QuerySet
 
@@ -33,8 +31,8 @@ def _issues(organization: Organization, project: Project | None) -> QuerySet[Iss
     return rows.select_related("stream__project__organization")
 
 
-def _issue(issue: Issue) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(issue_summary(issue))
+def _issue(issue: Issue) -> dict[str, object]:
+    shown: dict[str, object] = msgspec.to_builtins(issue_summary(issue))
     return shown | {
         "projectId": str(issue.stream.project_id),
         "branch": issue.stream.branch,
@@ -49,7 +47,7 @@ def _decisions(organization: Organization, project: Project | None) -> QuerySet[
     return rows.select_related("actor")
 
 
-def _decision(event: TriageEvent) -> dict[str, Any]:
+def _decision(event: TriageEvent) -> dict[str, object]:
     return {
         "issueId": event.issue_id,
         "triage": event.triage,

@@ -1,9 +1,8 @@
-"""Runs whose job was given up, and runs whose job is taken up again."""
+"""Runs whose job failed for good, and runs whose job is retried."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import msgspec
 from django.db import transaction
@@ -11,23 +10,23 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from insight.models import Run, RunState
-from insight.stream_locks import is_our_turn
+from insight.stream_locks import try_lock
 from jobs.models import Job, State
 from odavl.wire.errors import Conflict, InProgress, OdavlError, RefusedError
 from odavl.wire.problem import Problem, problem_of, rebuild_error
 from uploads.models import Upload, UploadState
 
-CANCELLED: dict[str, Any] = msgspec.to_builtins(problem_of(Conflict("The job was cancelled."))) | {
-    "code": "cancelled"
-}
+CANCELLED: dict[str, object] = msgspec.to_builtins(
+    problem_of(Conflict("The job was cancelled."))
+) | {"code": "cancelled"}
 
 
 @transaction.atomic
-def abandon(run_id: uuid.UUID | str, problem: dict[str, Any]) -> bool:
-    """Mark a run that has not been taken in as failed; False where it has been, or failed before.
+def fail_run(run_id: uuid.UUID | str, problem: dict[str, object]) -> bool:
+    """Mark a run that has not been ingested as failed; False where it has been, or failed before.
 
-    Without the stream's turn, which a worker may have for minutes: the condition is part of the
-    write, and a worker that takes the run in at the same moment wins.
+    Without the stream's lock, which a worker may have for minutes: the condition is part of the
+    write, and a worker that ingests the run at the same moment wins.
     """
     now = timezone.now()
     waiting = Run.across_organizations.filter(pk=run_id, state=RunState.QUEUED)
@@ -39,8 +38,8 @@ def abandon(run_id: uuid.UUID | str, problem: dict[str, Any]) -> bool:
     return True
 
 
-def abandon_runs() -> int:
-    """Give up the runs whose job was, and that were not told so (a crash in between); how many."""
+def fail_runs_of_dead_jobs() -> int:
+    """Fail the runs whose job failed, and that were not told so (a crash in between); how many."""
     dead = Job.across_organizations.filter(
         pk=OuterRef("upload__job_id"), state__in=(State.FAILED, State.CANCELLED)
     )
@@ -48,22 +47,22 @@ def abandon_runs() -> int:
     found = 0
     for run in waiting.select_related("upload"):
         job = Job.across_organizations.get(pk=run.upload.job_id)
-        found += abandon(run.pk, job.error or CANCELLED)
+        found += fail_run(run.pk, job.error or CANCELLED)
     return found
 
 
 @transaction.atomic
 def requeue(run_id: uuid.UUID | str) -> None:
-    """Let a failed run be taken in after all.
+    """Let a failed run be ingested after all.
 
     Raises :class:`Conflict` once a later run of its stream is in: what was new and fixed then
-    cannot be told anew, and where the run has been forgotten. Raises :class:`InProgress` while a
-    run of the stream is being taken in.
+    cannot be told anew, and where the run has been deleted. Raises :class:`InProgress` while a
+    run of the stream is being ingested.
     """
     run = Run.across_organizations.select_related("stream").filter(pk=run_id).first()
     if run is None:
         raise Conflict("The run is not kept any more: upload the result again.")
-    if not is_our_turn(run.stream):
+    if not try_lock(run.stream):
         raise InProgress("A run of this branch is being taken in.", retry_after=5)
     later = Run.across_organizations.filter(
         stream_id=run.stream_id, sequence__gt=run.sequence, state=RunState.COMPLETED
@@ -86,5 +85,5 @@ def refusal(run: Run) -> OdavlError:
     return error if isinstance(error, RefusedError) else RefusedError(error.detail)
 
 
-def _upload_of(run_id: uuid.UUID | str) -> Any:
+def _upload_of(run_id: uuid.UUID | str) -> object:
     return Run.across_organizations.filter(pk=run_id).values("upload_id")

@@ -1,8 +1,8 @@
 """From an upload to a run whose issues can be read.
 
-A run gets its place in its stream when the hub receives it. Its findings are taken in at once where
-nothing is in the way (:func:`take_in_now`), else later (:func:`queue_run`), in that order whatever
-the order of the workers: whoever comes first takes in all runs of the stream up to its own
+A run gets its place in its stream when the hub receives it. Its findings are ingested at once where
+nothing is in the way (:func:`ingest_now`), else later (:func:`queue_run`), in that order whatever
+the order of the workers: whoever comes first ingests all runs of the stream up to its own
 (:func:`ingest_through`). Who may write when, :mod:`insight.stream_locks` says.
 """
 
@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from frame.database.constraints import violates
+from frame.database.errors import violates
 from insight.documents import opened_document, source_of
 from insight.failed_runs import CANCELLED
 from insight.models import ISSUE_IDENTITY, Issue, Run, RunState
-from insight.order import LaterLooks, RemainingDocument, later_looks, time_of_analysis
+from insight.order import LaterCoverage, RemainingDocument, later_coverage, time_of_analysis
 from insight.payload import Document, Header, clean_path
 from insight.progress import Watch, WatchedDocument
 from insight.rows import SEVERITY_OF_NAME, Tally
@@ -33,8 +32,8 @@ from insight.stream_locks import (
     is_overtaken,
     queued_run,
     take_place,
-    try_turn,
-    wait_for_turn,
+    try_lock_next,
+    wait_for_lock,
 )
 from insight.tracking import Difference, Reach, Tracker
 from jobs.models import Job
@@ -47,17 +46,17 @@ from odavl.wire.problem import problem_of
 from uploads.models import Upload, UploadState
 
 
-def take_in_now(upload: Upload, document: Document, branch: str | None) -> Run | None:
+def ingest_now(upload: Upload, document: Document, branch: str | None) -> Run | None:
     """Take a run in within the request that brought it; None where a job has to.
 
-    That is where another run of the branch is being taken in or waits to be, or got ahead of this
+    That is where another run of the branch is being ingested or waits to be, or got ahead of this
     one in between; then nothing of it is left. Without a ``branch`` it is the project's default
     one. Raises what :func:`ingest` does.
     """
-    turn = try_turn(upload.project, _branch(upload, branch))
-    if turn is None:
+    lock = try_lock_next(upload.project, _branch(upload, branch))
+    if lock is None:
         return None
-    run = turn.next_run()
+    run = lock.next_run()
     run.upload = upload
     run.created_at = timezone.now()
     try:
@@ -66,15 +65,15 @@ def take_in_now(upload: Upload, document: Document, branch: str | None) -> Run |
             ingest(
                 run,
                 document,
-                before=turn.before,
-                latest=turn.latest,
+                before=lock.before,
+                latest=lock.latest,
                 writing=lambda: savepoint.enter_context(transaction.atomic()),
                 place=take_place,
             )
     except OvertakenError:
         return None
     except InvalidPayload:
-        # The version before takes no turns: what it wrote meanwhile may have been in the way.
+        # The version before takes no locks: what it wrote meanwhile may have been in the way.
         if is_overtaken(run):
             return None
         raise
@@ -82,7 +81,7 @@ def take_in_now(upload: Upload, document: Document, branch: str | None) -> Run |
 
 
 def queue_run(upload: Upload, branch: str | None) -> Run:
-    """Save a run that a job is to take in, in the next place of its stream.
+    """Save a run that a job is to ingest, in the next place of its stream.
 
     To be called last: whoever comes next waits for the commit.
     """
@@ -97,7 +96,7 @@ def _branch(upload: Upload, branch: str | None) -> str:
 
 
 def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None:
-    """Take in the queued runs of the stream up to and with ``run``, each in its own transaction.
+    """Ingest the queued runs of the stream up to and with ``run``, each in its own transaction.
 
     ``guard`` is called last in each, ``watch`` between the files (with the percent of ``run``
     alone): both raise where this worker may not write any more.
@@ -105,7 +104,7 @@ def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None
     """
     while True:
         with transaction.atomic():
-            if not wait_for_turn(run.stream, watch):
+            if not wait_for_lock(run.stream, watch):
                 return
             queued = (
                 Run.across_organizations.select_related("upload__stored", "stream__project")
@@ -122,7 +121,7 @@ def ingest_through(run: Run, *, guard: Callable[[], None], watch: Watch) -> None
 
 
 def _ingest_or_fail(run: Run, *, wanted: bool, watch: Watch) -> None:
-    """Take in the run, or mark it failed with the reason.
+    """Ingest the run, or mark it failed with the reason.
 
     One that its own job has given up (``wanted`` is False for a run that is only in the way) is not
     tried again: what killed that worker would kill this one.
@@ -150,7 +149,7 @@ def _left_behind(run: Run) -> Unresolved | None:
     return left
 
 
-def _error_of_dead_job(run: Run) -> dict[str, Any] | None:
+def _error_of_dead_job(run: Run) -> dict[str, object] | None:
     dead = Job.across_organizations.filter(
         pk=run.upload.job_id, state__in=(JobState.FAILED, JobState.CANCELLED)
     )
@@ -168,7 +167,7 @@ def ingest(
     place: Callable[[Run], None] | None = None,
     watch: Watch | None = None,
 ) -> None:
-    """Take one run's findings into its stream, whose turn the caller has.
+    """Ingest one run's findings into its stream, whose lock the caller has.
 
     ``before`` is what the run before it left behind; None has the issues counted in any case.
     ``latest`` is the time of the latest analysis that is in; None has it looked up.
@@ -180,12 +179,12 @@ def ingest(
     header = document.header
     source = source_of(upload.type, header)
     if watch is not None:
-        walks = 1 if run.sequence == 1 else 2
-        document = WatchedDocument(document, size=upload.stored.size, walks=walks, watch=watch)
+        passes = 1 if run.sequence == 1 else 2
+        document = WatchedDocument(document, size=upload.stored.size, passes=passes, watch=watch)
     run.analysed_at = time_of_analysis(upload, header, arrival=run.created_at)
-    looks = later_looks(run, latest)
-    if looks is not None:
-        document = remaining = RemainingDocument(document, looks, source)
+    coverage = later_coverage(run, latest)
+    if coverage is not None:
+        document = remaining = RemainingDocument(document, coverage, source)
     tracker = Tracker(run, document, source, writing=writing)
     if run.sequence == 1:
         before = {}
@@ -196,7 +195,7 @@ def ingest(
         else:
             tally = tracker.take_keys()
             scope = _scope(upload, header, tally)
-            difference = tracker.take_difference(_reach(scope, looks))
+            difference = tracker.take_difference(_reach(scope, coverage))
     except IntegrityError as error:
         if not violates(error, ISSUE_IDENTITY):
             raise
@@ -206,7 +205,7 @@ def ingest(
             errors=(FieldError("/diagnostics", "duplicate_identity", str(error.__cause__)[:200]),),
         ) from error
     _describe(run, header)
-    if looks is not None:
+    if coverage is not None:
         run.is_late, run.superseded_count = True, remaining.left_out.total()
         for report in scope.detectors:
             report.findings += remaining.left_out[report.name]
@@ -234,13 +233,13 @@ def _scope(upload: Upload, header: Header, tally: Tally) -> Scope:
     return Scope(detectors=scope.detectors, files=files)
 
 
-def _reach(scope: Scope, looks: LaterLooks | None) -> Reach:
+def _reach(scope: Scope, coverage: LaterCoverage | None) -> Reach:
     # Only a detector that ran speaks for the absence of its findings.
     ran = [report.name for report in scope.detectors if report.status == "ran"]
-    if looks is None:
+    if coverage is None:
         return Reach(detectors=ran, files=scope.files)
-    heard = [name for name in ran if name not in looks.everywhere]
-    return Reach(detectors=heard, files=scope.files, without=tuple(looks.pairs()))
+    heard = [name for name in ran if name not in coverage.everywhere]
+    return Reach(detectors=heard, files=scope.files, without=tuple(coverage.pairs()))
 
 
 def _describe(run: Run, header: Header) -> None:
@@ -283,7 +282,7 @@ def _unresolved(run: Run) -> Unresolved:
     return {name: found.get(SEVERITY_OF_NAME[name], 0) for name in SEVERITIES}
 
 
-def _fail(run: Run, problem: dict[str, Any]) -> None:
+def _fail(run: Run, problem: dict[str, object]) -> None:
     now = timezone.now()
     Run.across_organizations.filter(pk=run.pk).update(
         state=RunState.FAILED, problem=problem, finished_at=now

@@ -1,4 +1,4 @@
-"""What Insight's pages show beyond the queries: an issue's life, where rules are explained."""
+"""What Insight's pages show beyond the queries: an issue's history, where rules are explained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from accounts.models import User
 from insight.models import Issue, Run
-from insight.queries import latest_run, lives_of
+from insight.queries import intervals_of, latest_run
 from uploads.closings import Closed, Closing, closing_of
 
 RULE_PAGES: Mapping[str, str] = {
@@ -22,7 +22,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One point of an issue's life: introduced, reopened, resolved, seen, or a triage."""
+    """One point of an issue's history: introduced, reopened, resolved, seen, or a triage."""
 
     kind: str
     at: datetime | None
@@ -37,7 +37,7 @@ class Event:
     """What closed a resolved one, where somebody knows."""
 
 
-def life_of(issue: Issue) -> list[Event]:
+def history_of(issue: Issue) -> list[Event]:
     """What happened to the issue, newest first."""
     triages = (
         Event(
@@ -58,15 +58,15 @@ def life_of(issue: Issue) -> list[Event]:
 
 
 def _of_runs(issue: Issue) -> Iterator[Event]:
-    lives = lives_of(issue)
-    # Earlier lives may have been forgotten.
-    first = lives[-1] if issue.reopenings < len(lives) else None
-    for life in lives:
-        if life.resolved is not None:
-            resolved = _event("resolved", life.resolved, life.resolved_by)
+    intervals = intervals_of(issue)
+    # Earlier intervals may have been deleted.
+    first = intervals[-1] if issue.reopenings < len(intervals) else None
+    for interval in intervals:
+        if interval.resolved is not None:
+            resolved = _event("resolved", interval.resolved, interval.resolved_by)
             yield replace(resolved, closing=_closing(issue, resolved.at))
-        kind = "introduced" if life is first else "reopened"
-        yield _event(kind, life.introduced, life.introduced_by)
+        kind = "introduced" if interval is first else "reopened"
+        yield _event(kind, interval.introduced, interval.introduced_by)
     seen = None if issue.resolved else latest_run(issue.stream)
     if seen is not None and seen.sequence > issue.introduced:
         yield _event("seen", seen.sequence, seen)

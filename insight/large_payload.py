@@ -18,7 +18,7 @@ from uploads.documents import Scanner
 
 
 class LargeDocument:
-    """Walks through a document as often as asked; ``compressed`` gives its gzip form in pieces."""
+    """Reads a document as often as asked; ``compressed`` gives its gzip form in pieces."""
 
     def __init__(self, compressed: Callable[[], Iterable[bytes]]) -> None:
         self._compressed = compressed
@@ -26,16 +26,15 @@ class LargeDocument:
 
     @property
     def header(self) -> Header:
-        """Everything but the findings; found by one walk without decoding them."""
-        if self._header is None:
-            for _ in self._walk():
+        """Everything but the findings; found by reading all once, without decoding them."""
+        while self._header is None:  # one reading to its end sets it, or raises
+            for _ in self._read():
                 pass
-        assert self._header is not None  # noqa: S101 - the walk ends by setting it
         return self._header
 
     def files(self) -> Iterator[File]:
         seen: set[bytes] = set()
-        for name, value in self._walk():
+        for name, value in self._read():
             path = clean_path(decode_json(name, _STRING))
             if name in seen:
                 raise InvalidPayload(
@@ -48,7 +47,7 @@ class LargeDocument:
     def _scanner(self) -> Scanner:
         return Scanner(gunzip_pieces(self._compressed()))
 
-    def _walk(self) -> Iterator[tuple[bytes, bytes]]:
+    def _read(self) -> Iterator[tuple[bytes, bytes]]:
         """Each member of ``diagnostics`` as raw name and raw value."""
         scanner = self._scanner()
         header: list[bytes] = []

@@ -79,7 +79,7 @@ class Run(OrganizationScoped):
     analysed_at = models.DateTimeField(null=True)
     """When the analysis was made, by the hub's clock; never after the run's arrival."""
     is_late = models.BooleanField(default=False, db_default=False)
-    """Whether a later analysis was taken in before: see :mod:`insight.order`."""
+    """Whether a later analysis was ingested before: see :mod:`insight.order`."""
     superseded_count = models.IntegerField(default=0, db_default=0)
     """Findings of a late run that were left out, as later analyses have looked there."""
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)

@@ -22,7 +22,7 @@ from uploads.queries import clock_ahead, told_time
 
 
 @dataclass(slots=True)
-class LaterLooks:
+class LaterCoverage:
     """What analyses that are later than a run have looked at."""
 
     everywhere: set[str] = field(default_factory=set)
@@ -54,8 +54,8 @@ def time_of_analysis(upload: Upload, header: Header, *, arrival: datetime) -> da
     return min(told, arrival)
 
 
-def later_looks(run: Run, latest: datetime | None) -> LaterLooks | None:
-    """By the runs of the stream that were made later and taken in before; None without any.
+def later_coverage(run: Run, latest: datetime | None) -> LaterCoverage | None:
+    """By the runs of the stream that were made later and ingested before; None without any.
 
     ``latest`` is the time of the latest of all that are in, None where it has to be looked up.
     """
@@ -71,24 +71,24 @@ def later_looks(run: Run, latest: datetime | None) -> LaterLooks | None:
         .order_by("-analysed_at")
         .values_list("detectors", "files")
     )
-    looks: LaterLooks | None = None
+    coverage: LaterCoverage | None = None
     for detectors, files in later.iterator(chunk_size=200):
-        looks = looks or LaterLooks()
+        coverage = coverage or LaterCoverage()
         for name in (report["name"] for report in detectors if report["status"] == "ran"):
             if files is None:
-                looks.everywhere.add(name)
+                coverage.everywhere.add(name)
             else:
-                looks.files[name].update(files)
-    for name, path in _forgotten_looks(run.stream, after=run.analysed_at):
-        looks = looks or LaterLooks()
+                coverage.files[name].update(files)
+    for name, path in _coverage_of_deleted(run.stream, after=run.analysed_at):
+        coverage = coverage or LaterCoverage()
         if path:
-            looks.files[name].add(path)
+            coverage.files[name].add(path)
         else:
-            looks.everywhere.add(name)
-    return looks
+            coverage.everywhere.add(name)
+    return coverage
 
 
-def _forgotten_looks(stream: Stream, *, after: datetime) -> Iterator[tuple[str, str]]:
+def _coverage_of_deleted(stream: Stream, *, after: datetime) -> Iterator[tuple[str, str]]:
     """Detector and path (none for the whole project) of the looks of runs that have gone."""
     forgotten = Forgotten.objects.belonging_to(stream=stream).first()
     for detector, times in (forgotten.looks if forgotten else {}).items():
@@ -102,12 +102,12 @@ def _forgotten_looks(stream: Stream, *, after: datetime) -> Iterator[tuple[str, 
 class RemainingDocument:
     """``document`` without the findings that later analyses have looked for."""
 
-    def __init__(self, document: Document, looks: LaterLooks, source: Source) -> None:
+    def __init__(self, document: Document, coverage: LaterCoverage, source: Source) -> None:
         self._document = document
-        self._looks = looks
+        self._later = coverage
         self._source = source
         self.left_out: Counter[str] = Counter()
-        """Findings left out in the latest walk, by detector."""
+        """Findings left out in the latest pass, by detector."""
 
     @property
     def header(self) -> Header:
@@ -120,7 +120,7 @@ class RemainingDocument:
 
     def _remaining(self, file: File) -> File:
         detectors = [self._detector(sighting.source) for sighting in file.sightings()]
-        covered = [self._looks.cover(detector, file.path) for detector in detectors]
+        covered = [self._later.cover(detector, file.path) for detector in detectors]
         if not any(covered):
             return file
         self.left_out.update(compress(detectors, covered))

@@ -16,7 +16,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from accounts.models import Project
 from accounts.page_access import OrganizationRequest, member_page
@@ -46,13 +45,13 @@ _STATES = {
     "fixed": gettext_lazy("Fixed"),
     "all": gettext_lazy("All"),
 }
-_SORTS = {
+_NAMES_OF_SORTS = {
     "severity": gettext_lazy("Severity"),
     "newest": gettext_lazy("Newest first"),
     "path": gettext_lazy("Path"),
     "rule": gettext_lazy("Rule"),
 }
-assert _SORTS.keys() == SORTS.keys()  # noqa: S101 - a sorting without a name must not start
+_SORTS = {sort: _NAMES_OF_SORTS[sort] for sort in SORTS}
 
 
 @require_safe
@@ -98,7 +97,7 @@ def run(request: OrganizationRequest, run_id: uuid.UUID) -> HttpResponse:
         "run": found,
         "stored": found.upload.stored,
         "before": before,
-        "forgotten": 0 if before else queries.forgotten_through(found.stream),
+        "forgotten": 0 if before else queries.deleted_through(found.stream),
         "show": show,
         "page": listing.page_of(
             _difference(found, before, show).filter(suppressed=False),
@@ -126,8 +125,7 @@ def issues(request: OrganizationRequest, project_slug: str) -> HttpResponse:
     context = _project_context(request, project_slug, "issues")
     if context["stream"] is not None:
         context |= _issues_context(request, context["stream"])
-    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # its middleware sets it
-    partial = htmx and not htmx.history_restore_request
+    partial = request.htmx and not request.htmx.history_restore_request
     response = render(request, f"insight/{'_issues' if partial else 'issues'}.html", context)
     # One address gives the page or the list alone: a cache must tell them apart.
     response["Vary"] = "HX-Request, HX-History-Restore-Request, Cookie"
@@ -144,9 +142,9 @@ def issue(request: OrganizationRequest, issue_id: int) -> HttpResponse:
     context = _frame(request, stream.project, stream, "issues") | {
         "issue": found,
         "snippet_first": found.line,
-        "history": issue_history.life_of(found),
+        "history": issue_history.history_of(found),
         "runs_lived": queries.runs_with(found).count(),
-        "forgotten": queries.forgotten_through(stream),
+        "forgotten": queries.deleted_through(stream),
         "rule_url": issue_history.rule_page(found),
         "reason_limit": MAX_REASON_LENGTH,
     }
@@ -173,7 +171,7 @@ def triage(request: OrganizationRequest, project_slug: str) -> HttpResponseBase:
         except InProgress:
             messages.warning(request, _("A run changes these issues now: try again in a moment."))
         else:
-            messages.success(request, _told(Triage(state), count))
+            messages.success(request, _triage_message(Triage(state), count))
     else:
         messages.warning(request, _("Nothing was selected."))
     return redirect(_back(request, project))
@@ -207,13 +205,13 @@ def _difference(run: Run, before: Run | None, show: str) -> Any:
     """The issues that are new in the run, fixed by it, or all that lived at it."""
     if show == "all":
         return queries.issues_in(run)
-    difference = queries.diff(run, before) if before else queries.diff_to_forgotten(run)
+    difference = queries.diff(run, before) if before else queries.diff_to_deleted(run)
     if difference is None:
         return queries.issues_in(run) if show == "new" else queries.issues_in(run).none()
     return difference.new if show == "new" else difference.fixed
 
 
-def _issues_context(request: OrganizationRequest, stream: Stream) -> dict[str, Any]:
+def _issues_context(request: OrganizationRequest, stream: Stream) -> dict[str, object]:
     wanted = IssueFilter.from_query(request.GET)
     rows = queries.issues_of(stream, wanted)
     last_run = queries.latest_run(stream)
@@ -258,7 +256,7 @@ def _decided(stream: Stream) -> int:
     return decided.order_by().values("issue").distinct().count()
 
 
-def _told(state: Triage, count: int) -> str:
+def _triage_message(state: Triage, count: int) -> str:
     texts = {
         Triage.ACCEPTED: ngettext("%d issue accepted", "%d issues accepted", count),
         Triage.FALSE_POSITIVE: ngettext(
@@ -305,7 +303,7 @@ def _stream(project: Project, branch: str | None) -> Stream | None:
 
 def _frame(
     request: OrganizationRequest, project: Project, stream: Stream | None, section: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What every page below a project shows around its own content."""
     address = [request.organization.slug, project.slug]
     elsewhere = stream is not None and stream.branch != project.default_branch

@@ -14,14 +14,14 @@ _READ_PERCENT = 95
 
 
 class WatchedDocument:
-    """``document`` of about ``size`` bytes of JSON, whose findings are walked ``walks`` times."""
+    """``document`` of about ``size`` bytes of JSON, whose findings are read ``passes`` times."""
 
-    def __init__(self, document: Document, *, size: int, walks: int, watch: Watch) -> None:
+    def __init__(self, document: Document, *, size: int, passes: int, watch: Watch) -> None:
         self._document = document
         self._size = max(size, 1)
-        self._walks = walks
+        self._passes = passes
         self._watch = watch
-        self._walked = 0
+        self._passed = 0
 
     @property
     def header(self) -> Header:
@@ -32,10 +32,10 @@ class WatchedDocument:
         for file in self._document.files():
             yield file
             read += memoryview(file.raw).nbytes
-            self._tell(read / self._size)
-        self._walked += 1
-        self._tell(0)
+            self._report(read / self._size)
+        self._passed += 1
+        self._report(0)
 
-    def _tell(self, share: float) -> None:
-        walks = min(self._walked + min(share, 1), self._walks)
-        self._watch(int(_READ_PERCENT * walks / self._walks))
+    def _report(self, share: float) -> None:
+        passes = min(self._passed + min(share, 1), self._passes)
+        self._watch(int(_READ_PERCENT * passes / self._passes))

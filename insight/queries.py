@@ -71,7 +71,7 @@ def previous_run(run: Run) -> Run | None:
     return _completed(run.stream).filter(sequence__lt=run.sequence).order_by("-sequence").first()
 
 
-def forgotten_through(stream: Stream) -> int:
+def deleted_through(stream: Stream) -> int:
     """The sequence of the last run that is not kept any more; 0 where all are."""
     rows = Forgotten.objects.belonging_to(stream=stream).values_list("through", flat=True)
     through: int | None = rows.first()
@@ -207,12 +207,12 @@ def diff(run: Run, base: Run) -> RunDiff:
     return _diff_within(run, base.sequence, base)
 
 
-def diff_to_forgotten(run: Run) -> RunDiff | None:
+def diff_to_deleted(run: Run) -> RunDiff | None:
     """From the run before the first one that is kept; None where all of the stream are.
 
     Its issues can still be told: those that ended before it have gone, and no others.
     """
-    through = forgotten_through(run.stream)
+    through = deleted_through(run.stream)
     return _diff_within(run, through, None) if through else None
 
 
@@ -231,7 +231,7 @@ class _Change:
     current: Q
     past: QuerySet[PastInterval]
     stayed: QuerySet[PastInterval]
-    """Past lives of issues that ``current`` has and that do not belong here all the same."""
+    """Past intervals of issues that ``current`` has and that do not belong here all the same."""
 
     @cached_property
     def count(self) -> int:
@@ -298,7 +298,7 @@ def _went(stream: Stream, earlier: int, later: int) -> _Change:
 
 
 def _with_current(past: QuerySet[PastInterval], sequence: int) -> QuerySet[PastInterval]:
-    """Those whose issue lives its current life at that run."""
+    """Those whose issue is in its current interval at that run."""
     until = Q(issue__resolved=None) | Q(issue__resolved__gt=sequence)
     return past.filter(until, issue__introduced__lte=sequence)
 
@@ -322,12 +322,12 @@ def _current_at(sequence: int) -> Q:
 
 
 def _past_at(stream: Stream, sequence: int) -> QuerySet[PastInterval]:
-    """The past lives that cover that run."""
+    """The past intervals that cover that run."""
     return _past(stream).filter(introduced__lte=sequence, resolved__gt=sequence)
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Interval:
     """One interval of an issue: ``[introduced, resolved)``, None while it is there."""
 
     introduced: int
@@ -337,7 +337,7 @@ class Life:
     resolved_by: Run | None
 
 
-def lives_of(issue: Issue) -> list[Life]:
+def intervals_of(issue: Issue) -> list[Interval]:
     """The intervals of the issue, latest first; those before the first kept run may be gone."""
     past = PastInterval.objects.belonging_to(issue=issue).order_by("-introduced")
     intervals = [(issue.introduced, issue.resolved), *past.values_list("introduced", "resolved")]
@@ -345,7 +345,7 @@ def lives_of(issue: Issue) -> list[Life]:
     runs = Run.objects.belonging_to(stream=issue.stream)
     by_sequence = {run.sequence: run for run in runs.filter(sequence__in=sequences).defer("files")}
     return [
-        Life(
+        Interval(
             introduced=introduced,
             introduced_by=by_sequence.get(introduced),
             resolved=resolved,

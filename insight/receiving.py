@@ -6,8 +6,8 @@ from django.db import connection
 
 from insight.addresses import run_address, run_page
 from insight.documents import document_of
-from insight.failed_runs import CANCELLED, abandon, refusal, requeue
-from insight.ingest import ingest_through, queue_run, take_in_now
+from insight.failed_runs import CANCELLED, fail_run, refusal, requeue
+from insight.ingest import ingest_now, ingest_through, queue_run
 from insight.models import Run, RunState
 from insight.payload import Document
 from jobs.claims import Claim
@@ -35,12 +35,12 @@ def receive_run(upload: Upload, content: Content) -> UploadStored | UploadAccept
         document = document_of(upload.type, content.pieces, content.size)
         branch = branch or document.header.git.branch
     if document is not None and is_small:
-        run = take_in_now(upload, document, branch)
+        run = ingest_now(upload, document, branch)
         if run is not None:
-            _note_run(upload, run)
+            _link_run(upload, run)
             return UploadStored(upload_id=str(upload.pk), run_id=str(run.pk), url=upload.url)
     run = queue_run(upload, branch)
-    _note_run(upload, run)
+    _link_run(upload, run)
     job = enqueue(
         organization=upload.organization,
         job_type=INGEST_JOB,
@@ -59,7 +59,7 @@ def keep(upload: Upload, content: Content) -> UploadStored:
 
 
 def run_ingest_job(claim: Claim) -> None:
-    """Take in the run that the job names; done already is done.
+    """Ingest the run that the job names; done already is done.
 
     Raises what stands against the payload. Paused and resumed, the job goes on with the first run
     of the stream that is not in yet: a run is one transaction, so its own begins anew.
@@ -76,21 +76,21 @@ def run_ingest_job(claim: Claim) -> None:
 
 
 def page_of_run(job: Job) -> str:
-    """The path of the run's page, which tells of one that is not taken in yet, too."""
+    """The path of the run's page, which tells of one that is not ingested yet, too."""
     return run_page(job.owner, job.payload["runId"])
 
 
-def give_up(job: Job) -> None:
+def fail_ingest(job: Job) -> None:
     """The job will not be tried again; its run will not come by itself."""
     problem = job.error if job.state == JobState.FAILED else None
-    abandon(job.payload["runId"], problem or CANCELLED)
+    fail_run(job.payload["runId"], problem or CANCELLED)
 
 
-def take_up_again(job: Job) -> None:
+def retry_ingest(job: Job) -> None:
     """A person has the job run again. Raises :class:`~odavl.wire.errors.Conflict`."""
     requeue(job.payload["runId"])
 
 
-def _note_run(upload: Upload, run: Run) -> None:
+def _link_run(upload: Upload, run: Run) -> None:
     upload.run_id = run.pk
     upload.url = run_address(run)

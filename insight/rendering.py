@@ -9,7 +9,7 @@ import msgspec
 
 from insight.addresses import issue_address, run_address
 from insight.models import Issue, Run, Triage
-from insight.queries import Life
+from insight.queries import Interval
 from insight.rows import NAME_OF_SEVERITY
 from odavl.wire import insight as wire
 from odavl.wire.analysis import DetectorReport, Metrics
@@ -39,7 +39,7 @@ def issue_summary(issue: Issue) -> wire.IssueSummary:
     return wire.IssueSummary(**_issue(issue))
 
 
-def issue_detail(issue: Issue, lives: list[Life]) -> wire.IssueDetail:
+def issue_detail(issue: Issue, lives: list[Interval]) -> wire.IssueDetail:
     return wire.IssueDetail(
         **_issue(issue),
         project_id=str(issue.stream.project_id),
@@ -47,7 +47,7 @@ def issue_detail(issue: Issue, lives: list[Life]) -> wire.IssueDetail:
         snippet=issue.snippet,
         fix=issue.fix,
         rule_url=issue.url,
-        lives=[_life(life) for life in lives],
+        lives=[_interval(life) for life in lives],
     )
 
 
@@ -110,7 +110,7 @@ def _state(issue: Issue) -> str:
     return "reopened" if issue.reopenings else "open"
 
 
-def _life(life: Life) -> wire.Life:
+def _interval(life: Interval) -> wire.Life:
     first, last = life.introduced_by, life.resolved_by
     return wire.Life(
         introduced=life.introduced,

@@ -20,7 +20,7 @@ def triage_issues(*, issues: QuerySet[Issue], state: Triage, reason: str, by: Pr
     """Note one decision about many issues of ``by``'s organization; how many it changed.
 
     Raises :class:`InvalidPayload` for a reason that is too long and :class:`InProgress` while a run
-    that changes one of them is being taken in.
+    that changes one of them is being ingested.
     """
     reason = reason.replace("\x00", "").strip()
     if len(reason) > MAX_REASON_LENGTH:
@@ -31,7 +31,7 @@ def triage_issues(*, issues: QuerySet[Issue], state: Triage, reason: str, by: Pr
     own = issues.filter(stream__organization=by.organization).exclude(triage=state)
     # Locked in one order, so that two people who choose the same issues wait for each other.
     locked = own.order_by("pk").select_for_update(of=("self",))
-    # A run that is being taken in holds what it changes until it is in, which may take minutes.
+    # A run that is being ingested holds what it changes until it is in, which may take minutes.
     busy = InProgress("A run that changes these issues is being taken in.", retry_after=5)
     with waiting_briefly(busy):
         changed = list(locked.values_list("pk", flat=True))

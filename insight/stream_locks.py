@@ -1,11 +1,11 @@
-"""A run's place in its stream, and whose turn it is to take runs in: two locks, held apart.
+"""A run's place in its stream, and who may ingest runs: two locks, held apart.
 
 The *place* is the stream's row, which counts its runs. It is counted up by the last statements of
 the transaction that receives a run, so nobody who waits for it waits for more than a commit.
 
-The *turn* is an advisory lock of the transaction, named by project and branch: whoever has it may
-take runs into the stream. A worker may have it for minutes. Web threads only try for it: a run that
-finds it taken is left to a job, as is one that is overtaken, which its place then shows.
+The *lock* is an advisory lock of the transaction, named by project and branch: whoever has it may
+ingest runs into the stream. A worker may have it for minutes. Web threads only try for it: a run
+that finds it taken is left to a job, as is one that is overtaken, which its place then shows.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from odavl.wire.limits import MAX_BRANCH_LENGTH
 Unresolved = dict[str, int]
 """A stream's unresolved issues by severity, those outside of a run's scope too."""
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 class OvertakenError(Exception):
-    """Another run got the place that this one was taken in for: nothing of it may stay."""
+    """Another run got the place that this one was ingested for: nothing of it may stay."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to take one run into ``stream``, until the end of the transaction."""
+class StreamLock:
+    """The right to ingest one run into ``stream``, until the end of the transaction."""
 
     stream: Stream
     """With the number of the last run before; not saved yet where there is none."""
     before: Unresolved | None
     """What that one left behind; None where it failed or there is none."""
     latest: datetime | None
-    """The time of the latest analysis that was taken in; None where none has one."""
+    """The time of the latest analysis that was ingested; None where none has one."""
 
     def next_run(self) -> Run:
-        """The run that may be taken in now. Its place is not taken yet."""
+        """The run that may be ingested now. Its place is not taken yet."""
         return _run_in(self.stream, self.stream.last_sequence + 1)
 
 
@@ -92,25 +92,23 @@ def branch_name(branch: str) -> str:
     return visible(branch)
 
 
-def try_turn(project: Project, branch: str) -> Turn | None:
-    """The turn for the next run of the branch, which may be its first.
+def try_lock_next(project: Project, branch: str) -> StreamLock | None:
+    """The lock for the next run of the branch, which may be its first.
 
-    None while somebody else has it, and while earlier runs wait to be taken in.
+    None while somebody else has it, and while earlier runs wait to be ingested.
     """
     name = _name(project.pk, branch)
-    row = _TRY.first([name, name, project.pk, branch])
-    assert row is not None  # noqa: S101 - the outer join always has a row
-    stream, ours, before, are_waiting, latest = row
+    stream, ours, before, are_waiting, latest = _TRY.one([name, name, project.pk, branch])
     if not ours or are_waiting:
         return None
     if stream is None:
         stream = _new_stream(project, branch)
     stream.project = project
-    return Turn(stream, None if before is None else _UNRESOLVED.decode(before), latest)
+    return StreamLock(stream, None if before is None else _UNRESOLVED.decode(before), latest)
 
 
 def take_place(run: Run) -> None:
-    """Give ``run`` the place that it was taken in for. Raises :class:`OvertakenError`.
+    """Give ``run`` the place that it was ingested for. Raises :class:`OvertakenError`.
 
     The stream's row stays locked until the commit, so this belongs to its end.
     """
@@ -133,21 +131,19 @@ def is_overtaken(run: Run) -> bool:
 
 def queued_run(project: Project, branch: str) -> Run:
     """A run, not saved yet, in the next place of its stream, whose row is locked from here on."""
-    stream = _counted_up(project, branch)
-    if stream is None:
+    # Of two first uploads that race one begins the stream, the other counts it up. It is deleted
+    # only with its project, which we hold.
+    while (stream := _counted_up(project, branch)) is None:
         new = _new_stream(project, branch)
         with connection.cursor() as cursor:
-            # Of two first uploads that race one begins the stream, the other counts it up.
             if _is_begun(cursor, new):
                 return _run_in(new, 1)
-        stream = _counted_up(project, branch)
-        assert stream is not None  # noqa: S101 - streams are deleted only with their project, which we hold
     stream.project = project
     return _run_in(stream, stream.last_sequence)
 
 
-def is_our_turn(stream: Stream) -> bool:
-    """Take the turn until the end of the transaction, if it is free. Needs its project loaded."""
+def try_lock(stream: Stream) -> bool:
+    """Take the lock until the end of the transaction, if it is free. Needs its project loaded."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
@@ -157,27 +153,27 @@ def is_our_turn(stream: Stream) -> bool:
     return bool(ours)
 
 
-def wait_for_turn(stream: Stream, watch: Watch) -> bool:
-    """For workers: wait for the turn; False where the stream is not there any more.
+def wait_for_lock(stream: Stream, watch: Watch) -> bool:
+    """For workers: wait for the lock; False where the stream is not there any more.
 
-    Between two looks ``watch`` may end the wait. In a transaction, whose end gives the turn back.
+    Between two looks ``watch`` may end the wait. In a transaction, whose end releases the lock.
     """
-    while not is_our_turn(stream):
+    while not try_lock(stream):
         watch(0)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     with connection.cursor() as cursor:
         # Keeps the stream from being deleted, and the version before, whose ingest locks the row,
-        # from taking runs in at the same time. Nobody who counts up has to wait for it.
+        # from ingesting runs at the same time. Nobody who counts up has to wait for it.
         cursor.execute("SELECT FROM insight_stream WHERE id = %s FOR KEY SHARE", [stream.pk])
         return bool(cursor.rowcount)
 
 
-def take_free_turn(stream: Stream) -> bool:
-    """For upkeep: take the turn as :func:`wait_for_turn` does, without waiting for anybody.
+def try_lock_existing(stream: Stream) -> bool:
+    """For retention: take the lock as :func:`wait_for_lock` does, without waiting for anybody.
 
     False where somebody has it, or the stream is not there any more.
     """
-    if not is_our_turn(stream):
+    if not try_lock(stream):
         return False
     with connection.cursor() as cursor:
         cursor.execute(

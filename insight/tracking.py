@@ -1,6 +1,6 @@
 """Matching a run's findings with its stream's issues, in the database.
 
-Everything happens in one transaction that has the stream's turn. The findings' keys go into a
+Everything happens in one transaction that has the stream's lock. The findings' keys go into a
 temporary table by COPY; one hash join with the unresolved issues tells what differs; only that is
 read a second time and written. The keys of a small run are first sent along with that join: mostly
 nothing differs, and no table is touched.
@@ -56,7 +56,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS ingest_difference
 CREATE TEMPORARY TABLE IF NOT EXISTS ingest_row ON COMMIT DELETE ROWS AS
     SELECT 0::int AS ordinal, {DETAIL_COLUMNS} FROM insight_issue WITH NO DATA;
 """
-# Two runs may be taken in by one transaction.
+# Two runs may be ingested by one transaction.
 _EMPTY_TABLES = """
 DELETE FROM ingest_key; DELETE FROM ingest_difference; DELETE FROM ingest_row;
 -- The joins below hash the keys of the whole run.
@@ -86,7 +86,7 @@ class Difference:
 
 
 class Tracker:
-    """Takes one run's document into its stream. The caller has the stream's turn."""
+    """Ingests one run's document into its stream. The caller has the stream's lock."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Tracker:
         return tally, Difference(new=tally.findings - tally.suppressed, change=tally.severities)
 
     def take_keys(self) -> Tally:
-        """Take in the keys of all findings, to be followed by :meth:`take_difference`."""
+        """Ingest the keys of all findings, to be followed by :meth:`take_difference`."""
         tally = Tally()
         rows = self._key_rows(tally)
         first = list(islice(rows, _FEW + 1))
@@ -180,7 +180,7 @@ class Tracker:
         return Difference(new=new, fixed=fixed, reopened=reopened, change=change)
 
     def _parameters(self, reach: Reach | None = None) -> dict[str, Any]:
-        parameters: dict[str, Any] = {
+        parameters: dict[str, object] = {
             "stream": self._stream_id,
             "sequence": self._run.sequence,
         }
@@ -233,7 +233,7 @@ class Tracker:
                     yield f"{ordinal}{FIELD}{row}"
 
 
-_prepared: WeakSet[Any] = WeakSet()
+_prepared: WeakSet[object] = WeakSet()
 """psycopg2 connections whose temporary tables are there for good."""
 
 
@@ -247,7 +247,7 @@ def _prepare_tables(cursor: CursorWrapper) -> None:
     transaction.on_commit(lambda: _prepared.add(session))
 
 
-def _as_arrays(rows: Iterable[str]) -> dict[str, Any]:
+def _as_arrays(rows: Iterable[str]) -> dict[str, object]:
     """Rows of :data:`KEY_COLUMNS` as PostgreSQL's arrays, by the names in :data:`_SENT_KEYS`."""
     columns = zip(*(row.split(FIELD) for row in rows), strict=True)
     arrays = [f"{{{','.join(column)}}}" for column in columns] or ["{}"] * 4

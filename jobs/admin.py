@@ -26,7 +26,7 @@ class SystemJobAdmin(ReadOnlyAdmin):
         "run_at", "started_at", "heartbeat_at", "finished_at",
     )  # fmt: skip
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:  # noqa: ARG002 - Django's signature
+    def get_queryset(self, _request: HttpRequest) -> QuerySet[Job]:
         rows: QuerySet[Job] = Job.across_organizations.filter(organization=None)
         return rows.order_by("-created_at")
 

@@ -15,10 +15,10 @@ class JobsConfig(AppConfig):
         from jobs.registry import register_periodic
         from jobs.rendering import job_summary
 
-        events.subscribe(failure_hooks.JobGivenUp, failure_hooks.tell_owner)
+        events.subscribe(failure_hooks.JobGivenUp, failure_hooks.run_hook)
         exports.register("jobs", exports.in_project(Job), job_summary)
-        retention.register("jobs.finished", services.forget_finished, keep="JOB_DAYS")
-        retention.register("jobs.system", services.forget_system, keep=timedelta(hours=1))
+        retention.register("jobs.finished", services.delete_finished, keep="JOB_DAYS")
+        retention.register("jobs.system", services.delete_system_jobs, keep=timedelta(hours=1))
         register_periodic(
             "jobs.retention",
             retention.apply,

@@ -24,6 +24,6 @@ class ForgivingQoS(redis.QoS):
             raise
 
 
-def mend() -> None:
+def install() -> None:
     """Have every channel of this process count so. Channels name their class for that."""
     redis.Channel.QoS = ForgivingQoS

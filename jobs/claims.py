@@ -6,7 +6,6 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, QuerySet, Value
@@ -21,7 +20,7 @@ HEARTBEAT = timedelta(seconds=8)
 FIRST_WAIT = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT_FOR_A_TURN = timedelta(seconds=15)
-NOT_WAITING: dict[str, Any] = {"waiting_for": "", "waiting_since": None}
+NOT_WAITING: dict[str, object] = {"waiting_for": "", "waiting_since": None}
 _ANY = Q()
 
 
@@ -43,8 +42,8 @@ class Claim:
     """Percent that the thread is to show."""
 
     @property
-    def payload(self) -> dict[str, Any]:
-        payload: dict[str, Any] = self.job.payload
+    def payload(self) -> dict[str, object]:
+        payload: dict[str, object] = self.job.payload
         return payload
 
     def heartbeat(self) -> bool:
@@ -102,7 +101,7 @@ class Claim:
         )
         self.finished = self.completed = True
 
-    def fail(self, problem: dict[str, Any], *, retry_after: timedelta | None) -> None:
+    def fail(self, problem: dict[str, object], *, retry_after: timedelta | None) -> None:
         """Note a failed attempt: for good, or (``retry_after``) to be tried again then."""
         if retry_after is None:
             self._write(
@@ -123,7 +122,7 @@ class Claim:
             )
         self.finished = True
 
-    def postpone(self, awaited: Awaited, problem: dict[str, Any]) -> None:
+    def postpone(self, awaited: Awaited, problem: dict[str, object]) -> None:
         """Have it tried again later, with this attempt not counted.
 
         It waits as long again as it has waited so far, within :data:`FIRST_WAIT` and
@@ -149,7 +148,7 @@ class Claim:
         )
         return rows
 
-    def _write(self, **values: Any) -> None:
+    def _write(self, **values: object) -> None:
         # The count tells whether the lease was still ours: the condition is part of the write.
         if not self._held().update(**values):
             raise LeaseLostError(f"{self.job} was taken away from this worker.")
@@ -190,7 +189,7 @@ def claim_next(queue: str, wanted: Q = _ANY) -> Claim | None:
             held = _taken(job_id, takeable()) if job_id else None
         if held is not None:
             with suppress(DatabaseError):  # not worth losing what was just taken
-                fairness.note(queue, place.organization_id)
+                fairness.record_turn(queue, place.organization_id)
             return held
     return None
 

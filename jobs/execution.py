@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
@@ -18,7 +17,7 @@ from django.db.models import DurationField, Q, Value
 from django.db.models.functions import Now
 from psycopg2 import Error
 
-from frame.database.retry import outlast
+from frame.database.retry import retry_database
 from jobs import failure_hooks, services
 from jobs.claims import HEARTBEAT, Claim, LeaseLostError, claim, claim_next
 from jobs.deadlines import Deadline
@@ -55,13 +54,13 @@ def run_next(queue: str, job_id: uuid.UUID | str) -> bool:
     where it alone is due.
     """
     # Without the wait, a database that restarts would have every message thrown away that arrives.
-    held = outlast(lambda: claim_next(queue, _for_us()) or claim(job_id, _for_us()))
+    held = retry_database(lambda: claim_next(queue, _for_us()) or claim(job_id, _for_us()))
     return held is not None and _run(held)
 
 
 def run(job_id: uuid.UUID | str) -> bool:
     """Try the job once; False when it was not ours to take."""
-    held = outlast(lambda: claim(job_id, _for_us()))
+    held = retry_database(lambda: claim(job_id, _for_us()))
     return held is not None and _run(held)
 
 
@@ -116,7 +115,7 @@ def _postpone(held: Claim, awaited: Awaited, error: Exception) -> None:
     logger.warning("job %s waits for %s: %s", held.job, awaited.value, error)
     told = error if isinstance(error, OdavlError) else ServiceUnavailable(_TOLD[awaited])
     with suppress(LeaseLostError):
-        outlast(lambda: held.postpone(awaited, problem(told)))
+        retry_database(lambda: held.postpone(awaited, problem(told)))
 
 
 def wake(awaited: Awaited) -> int:
@@ -137,7 +136,7 @@ def _for_us() -> Q:
     return known | Q(run_at__lt=Now() - Value(UNKNOWN_FOR, output_field=DurationField()))
 
 
-def problem(error: OdavlError) -> dict[str, Any]:
+def problem(error: OdavlError) -> dict[str, object]:
     """What the job's row keeps of an error: the fields of the API's problem documents."""
     return {
         "type": "about:blank",
@@ -153,17 +152,19 @@ def problem(error: OdavlError) -> dict[str, Any]:
     }
 
 
-def _fail(held: Claim, told: dict[str, Any], *, final: bool = False) -> None:
+def _fail(held: Claim, told: dict[str, object], *, final: bool = False) -> None:
     job = held.job
     final = final or job.attempts - job.losses > job.max_retries
     try:
         # Noted late is better than never: an attempt that nobody ended holds its job for a lease.
-        outlast(lambda: held.fail(told, retry_after=None if final else BACKOFF * job.attempts))
+        retry_database(
+            lambda: held.fail(told, retry_after=None if final else BACKOFF * job.attempts)
+        )
     except LeaseLostError:
         logger.warning("job %s: the lease is gone, its failure was not noted", job)
         return
     if final:
-        failure_hooks.tell(job.id, job.type)
+        failure_hooks.publish_given_up(job.id, job.type)
 
 
 @contextmanager

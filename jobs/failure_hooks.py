@@ -16,12 +16,12 @@ class JobGivenUp(events.Event, frozen=True, kw_only=True):
     job_type: str
 
 
-def tell(job_id: uuid.UUID, job_type: str) -> None:
+def publish_given_up(job_id: uuid.UUID, job_type: str) -> None:
     """Publish that the caller's transaction gives the job up."""
     events.publish(JobGivenUp(job_id=job_id, job_type=job_type))
 
 
-def tell_owner(event: JobGivenUp) -> None:
+def run_hook(event: JobGivenUp) -> None:
     """Call the type's ``on_failure``. What it raises changes nothing: the job is given up."""
     known = job_type_named(event.job_type)
     if known is None or known.on_failure is None:

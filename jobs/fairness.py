@@ -56,7 +56,7 @@ def in_order(queue: str) -> list[Place]:
         return [Place(*row) for row in cursor.fetchall()]
 
 
-def note(queue: str, organization_id: UUID) -> None:
+def record_turn(queue: str, organization_id: UUID) -> None:
     """The organization has had its turn."""
     Turn.across_organizations.bulk_create(
         [Turn(organization_id=organization_id, queue=queue, served_at=Now())],

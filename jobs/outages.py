@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from frame.database.retry import is_passing
+from frame.database.errors import is_transient
 from jobs.models import Awaited
 from odavl.wire.errors import InProgress, ServiceUnavailable, StorageFull
 
@@ -37,7 +37,7 @@ def awaited_by(error: BaseException) -> Awaited | None:
             return awaited
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return Awaited.ROOM
-    if not is_passing(error):
+    if not is_transient(error):
         return None
     code = getattr(error.__cause__, "pgcode", None) or ""
     return _SAID_BY_CODE.get(code, Awaited.DATABASE)

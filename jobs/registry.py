@@ -145,7 +145,7 @@ def register_periodic(
     Raises :class:`ValueError` for a type with a handler.
     """
 
-    def handler(claim: Claim) -> None:  # noqa: ARG001 - every handler's signature
+    def handler(_claim: Claim) -> None:
         run()
 
     add(JobType(name, handler, Queue.SYSTEM, timeout, area=None, label=label or name))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import DurationField, F, Q, QuerySet, Value
@@ -52,7 +51,7 @@ class Presence:
         self._since: datetime | None = None
         self._was_away = False
 
-    def note_absence(self) -> None:
+    def mark_absent(self) -> None:
         """It has not answered."""
         self._was_away = True
 
@@ -74,9 +73,9 @@ database = Presence()
 def relay_once() -> int:
     """Do what is due now; how many messages were sent."""
     there_since = database.since()
-    bound_leases()
-    spare_victims(there_since)
-    fail_poison(there_since)
+    cap_leases()
+    refund_attempts(there_since)
+    fail_poisoned(there_since)
     release_expired(there_since)
     wake_delayed()
     sent = sum(send_unsent(queue) for queue in Queue.values)
@@ -85,7 +84,7 @@ def relay_once() -> int:
     return sent
 
 
-def bound_leases() -> int:
+def cap_leases() -> int:
     """Let leases that end later than any can (the clock was set back) end a lease from now."""
     held = Job.across_organizations.filter(
         state=State.ACTIVE, lease_expires_at__gt=Now() + Value(2 * LEASE, DurationField())
@@ -94,7 +93,7 @@ def bound_leases() -> int:
     return count
 
 
-def spare_victims(there_since: datetime) -> int:
+def refund_attempts(there_since: datetime) -> int:
     """Jobs whose lease ended because the database was away wait again; that was no attempt."""
     if database_now() < there_since + LEASE:
         return 0
@@ -109,7 +108,7 @@ def spare_victims(there_since: datetime) -> int:
     )
 
 
-def fail_poison(there_since: datetime | None = None) -> int:
+def fail_poisoned(there_since: datetime | None = None) -> int:
     """Jobs that took their worker with them three times are not tried again."""
     error = InternalError(
         f"Its worker died or hung {LOSSES_UNTIL_FAILED} times in the middle of this job."
@@ -122,7 +121,7 @@ def fail_poison(there_since: datetime | None = None) -> int:
         finished_at=Now(),
     )
     for job_id, job_type in failed:
-        failure_hooks.tell(job_id, job_type)
+        failure_hooks.publish_given_up(job_id, job_type)
     return len(failed)
 
 
@@ -191,7 +190,7 @@ def dispatch_if_due(task: PeriodicTask) -> bool:
     return bool(won)
 
 
-def _change(condition: Q, **values: Any) -> list[tuple[uuid.UUID, str]]:
+def _change(condition: Q, **values: object) -> list[tuple[uuid.UUID, str]]:
     """Ids and types of the jobs that were changed."""
     # Rows locked by a handler's guard are about to be committed by their rightful holder.
     with transaction.atomic():

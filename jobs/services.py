@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import Organization, Project
-from frame.database.constraints import violates
+from frame.database.errors import violates
 from jobs import failure_hooks, messages
 from jobs.claims import NOT_WAITING
 from jobs.models import FINISHED, UNFINISHED, Job, Priority, Queue, State
@@ -41,7 +40,7 @@ def enqueue(
     *,
     organization: Organization | None,
     job_type: str,
-    payload: Mapping[str, Any],
+    payload: Mapping[str, object],
     project: Project | None = None,
     priority: Priority | None = None,
     run_at: datetime | None = None,
@@ -92,7 +91,7 @@ def cancel(job: Job) -> None:
     Raises :class:`Conflict` when it has finished.
     """
     _change(job, UNFINISHED, state=State.CANCELLED, finished_at=Now())
-    failure_hooks.tell(job.id, job.type)
+    failure_hooks.publish_given_up(job.id, job.type)
 
 
 def pause(job: Job) -> None:
@@ -160,17 +159,17 @@ def retry_unknown() -> int:
     return retried
 
 
-def forget_finished(*, older_than: datetime, at_most: int) -> int:
+def delete_finished(*, older_than: datetime, at_most: int) -> int:
     """Remove jobs of organizations, and failed ones of the hub's own; how many."""
-    return _forget(_FINISHED & ~_DONE_BY_ITSELF, older_than, at_most)
+    return _delete(_FINISHED & ~_DONE_BY_ITSELF, older_than, at_most)
 
 
-def forget_system(*, older_than: datetime, at_most: int) -> int:
+def delete_system_jobs(*, older_than: datetime, at_most: int) -> int:
     """Remove the hub's own jobs that succeeded: there are some in every minute; how many."""
-    return _forget(_FINISHED & _DONE_BY_ITSELF, older_than, at_most)
+    return _delete(_FINISHED & _DONE_BY_ITSELF, older_than, at_most)
 
 
-def _forget(which: Q, older_than: datetime, at_most: int) -> int:
+def _delete(which: Q, older_than: datetime, at_most: int) -> int:
     rows = Job.across_organizations.filter(which, finished_at__lt=older_than)
     oldest = list(rows.order_by("finished_at").values_list("pk", flat=True)[:at_most])
     count: int = Job.across_organizations.filter(pk__in=oldest).delete()[0]
@@ -197,7 +196,7 @@ def _saved_or_existing(job: Job) -> tuple[Job, bool]:
             return saved, saved.id == job.id
 
 
-def _change(job: Job, allowed: tuple[State, ...], **values: Any) -> None:
+def _change(job: Job, allowed: tuple[State, ...], **values: object) -> None:
     # Conditional on the state, and with a new fence: the worker that has it notices, and of two
     # people who press the button only one succeeds.
     try:

@@ -35,12 +35,12 @@ from jobs.rendering import job_summary
 logger = logging.getLogger(__name__)
 
 RETRY = 2.0
-LOOK = 0.5
+POLL_SECONDS = 0.5
 HEARTBEAT = 5.0
 LONGEST = 25.0
 """Seconds, all of them."""
 
-looking = ThreadPoolExecutor(1, thread_name_prefix="events")
+polling = ThreadPoolExecutor(1, thread_name_prefix="events")
 _slots = threading.BoundedSemaphore(max(settings.EVENT_STREAMS, 1))
 
 
@@ -103,11 +103,11 @@ async def _changes(
             # A client that is gone is noticed only by writing to it.
             yield b": alive\n\n"
             sent_at = time.monotonic()
-        await asyncio.sleep(LOOK)
-        found = await asyncio.get_running_loop().run_in_executor(looking, _look, job_id, key)
+        await asyncio.sleep(POLL_SECONDS)
+        found = await asyncio.get_running_loop().run_in_executor(polling, _poll, job_id, key)
 
 
-def _look(job_id: uuid.UUID, key: ApiKey | None) -> _Shown | None:
+def _poll(job_id: uuid.UUID, key: ApiKey | None) -> _Shown | None:
     rows: QuerySet[Job] = Job.across_organizations.filter(id=job_id)
     if key is not None:
         valid = ApiKey.across_organizations.filter(pk=key.pk, revoked_at=None)

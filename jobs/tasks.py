@@ -10,7 +10,7 @@ from jobs import execution, messages
 
 
 @shared_task(name=messages.TASK, acks_late=False, ignore_result=True, bind=True)
-def run(self: Task[Any, Any], job_id: str) -> None:
+def run(self: Task[Any, object], job_id: str) -> None:
     """Acknowledged at its start: if this worker dies, the lease ends and the relay sends anew."""
     arrived = self.request.delivery_info or {}
     execution.run_next(arrived.get("routing_key") or "", job_id)

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -10,9 +12,9 @@ class HubConfig(AppConfig):
     name = "odavl_hub"
 
     def ready(self) -> None:
-        # Both need models; checks register themselves.
-        from odavl_hub import checks, retention  # noqa: F401 - see above
+        from odavl_hub import retention
 
+        import_module("odavl_hub.checks")  # which need models, and register themselves
         retention.register_all()
 
 

@@ -12,11 +12,11 @@ from jobs import broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "odavl_hub.settings")
 
-broker.mend()
+broker.install()
 
 
 @celeryd_after_setup.connect
-def take_system_jobs(instance: Any, **_told: Any) -> None:
+def take_system_jobs(instance: Any, **_told: object) -> None:
     """Workers of the default queue do the hub's own jobs, too.
 
     So no hub stays without one, whose operator named the queues before there was this one.
@@ -34,7 +34,7 @@ app.autodiscover_tasks()
 
 
 @celeryd_init.connect
-def _serve_as_worker(**_: Any) -> None:
+def _serve_as_worker(**_: object) -> None:
     """In the process that the workers are forked from, however it was started."""
     from frame.database.timeouts import ProcessKind, serve_as  # noqa: PLC0415 - needs the settings
 

@@ -14,7 +14,7 @@ from django.http.request import validate_host
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
-from accounts.mail import are_sent
+from accounts.mail import is_configured
 from accounts.permissions import HasScope, undeclared_methods
 from frame.proxies import UNIX_SOCKET, misread
 from storage.configuration import PROVIDERS
@@ -133,7 +133,7 @@ def proxy_of_https(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 
 
 @register(Tags.security, deploy=True)
-def letters(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def mail_server(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Whether people who forgot their password can help themselves."""
     del app_configs
     found: list[CheckMessage] = []
@@ -146,7 +146,7 @@ def letters(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMess
                 id="odavl_hub.W009",
             )
         )
-    elif not are_sent():
+    elif not is_configured():
         found.append(
             CheckWarning(
                 "No mail server is set, so people who forgot their password get no letter.",
@@ -154,7 +154,7 @@ def letters(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMess
                 id="odavl_hub.W010",
             )
         )
-    if settings.SIGNUP_OPEN and not are_sent():
+    if settings.SIGNUP_OPEN and not is_configured():
         found.append(
             CheckWarning(
                 "ODAVL_SIGNUP_OPEN has no effect: no mail server is set.",

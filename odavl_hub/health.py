@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -23,7 +24,8 @@ from storage.objects.interface import ObjectMissing
 
 _log = logging.getLogger(__name__)
 _REDIS_SECONDS = 0.5
-_migrated = False
+_all_applied = threading.Event()
+"""Asked for once: nothing takes a migration back while a hub runs."""
 _AWAITED = {
     Awaited.STORE: "the object store",
     Awaited.ROOM: "free disk space",
@@ -88,15 +90,13 @@ def _migrations_after(database: Check) -> Check:
 
 
 def _migrations() -> None:
-    # Nothing takes a migration back while a hub runs, so "all applied" is asked for once.
-    global _migrated  # noqa: PLW0603 - a fact about this process, learnt once
-    if _migrated:
+    if _all_applied.is_set():
         return
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
         raise _DownError(f"{len(missing)} migrations are not applied")
-    _migrated = True
+    _all_applied.set()
 
 
 def _jobs_after(migrations: Check) -> Check:

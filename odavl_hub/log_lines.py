@@ -1,6 +1,6 @@
 """Log lines as they are written, without what would let their reader into something.
 
-Signed addresses are keys for an hour, links of letters for days. They stand in the paths of
+Signed addresses are keys for an hour, links of mail for days. They stand in the paths of
 requests, in messages of the object stores' own libraries and in tracebacks; so what is redacted is
 the finished line, whoever wrote it.
 """
@@ -18,7 +18,7 @@ _SECRETS = re.compile(
     rf"(?P<ticket>{re.escape(SIGNED_PATH)}[\w%.-]{{0,12}})[\w%.~-]*"
     r"|(?P<query>\b(?:Signature|X-Amz-Security-Token|sig)=)[^&\s\"'<>]+"
     r"|(?P<key>\bodavl_[a-z]+_)[0-9A-Za-z]{20,}"
-    # Links of letters, which stand in the paths of requests, and cookies.
+    # Links of mail, which stand in the paths of requests, and cookies.
     r"|(?P<link>/(?:password/reset/key|confirm-email)/)[^\s\"'<>?]+"
     r"|(?P<cookie>\b(?:sessionid|csrftoken|odavl_device)=)[^;,\s\"']+",
     re.IGNORECASE,
@@ -26,7 +26,7 @@ _SECRETS = re.compile(
 
 
 def redacted(line: str) -> str:
-    """``line`` with ``…`` in place of signatures, keys, links of letters and cookies."""
+    """``line`` with ``…`` in place of signatures, keys, links of mail and cookies."""
     return _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}…", line)
 
 

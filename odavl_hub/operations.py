@@ -32,7 +32,7 @@ class HealthView(PublicView):
     @documented(
         "Tell how the hub is, part by part", responses={200: Health, 503: Health}, public=True
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
+    def get(self, _request: Request) -> Response:
         found = health.health()
         status = HTTPStatus.SERVICE_UNAVAILABLE if found.status == "down" else HTTPStatus.OK
         return Response(found, status=status, headers=_UNCACHED)
@@ -44,7 +44,7 @@ class ReadinessView(PublicView):
         responses={200: Readiness, 503: Readiness},
         public=True,
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
+    def get(self, _request: Request) -> Response:
         found = health.readiness()
         status = HTTPStatus.OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(found, status=status, headers=_UNCACHED)
@@ -52,7 +52,7 @@ class ReadinessView(PublicView):
 
 class LivenessView(PublicView):
     @documented("Tell that the process is alive", responses={200: Liveness}, public=True)
-    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
+    def get(self, _request: Request) -> Response:
         return Response(Liveness(), headers=_UNCACHED)
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from accounts.throttles import leads_here
+from accounts.throttles import is_local_path
 
 
 class OperatorsSite(AdminSite):
@@ -27,7 +27,7 @@ class OperatorsSite(AdminSite):
         """To the site's sign-in and back; 403 for people who are no operators."""
         del extra_context
         target = request.GET.get(REDIRECT_FIELD_NAME) or request.POST.get(REDIRECT_FIELD_NAME)
-        if target is None or not leads_here(target):
+        if target is None or not is_local_path(target):
             target = reverse("admin:index")
         if not request.user.is_authenticated:
             return redirect_to_login(target, reverse("account_login"))

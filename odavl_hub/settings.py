@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -109,11 +108,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "odavl_hub.throttling.DoorsMiddleware",
+    "odavl_hub.throttling.ThrottlingMiddleware",
 ]
 ROOT_URLCONF = "odavl_hub.urls"
 WSGI_APPLICATION = "odavl_hub.wsgi.application"
-TEMPLATES: list[dict[str, Any]] = [
+TEMPLATES: list[dict[str, object]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "odavl_hub" / "templates"],
@@ -228,7 +227,7 @@ ACCOUNT_FORMS = {"change_password": "accounts.sign_in.ChangePasswordForm"}
 ACCOUNT_RATE_LIMITS = False
 SIGNUP_OPEN = env.boolean("ODAVL_SIGNUP_OPEN", default=False)
 # Who makes an account shows that the mailbox is theirs. So the page says the same whether there is
-# an account already or not: only the letter tells.
+# an account already or not: only the message tells.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if SIGNUP_OPEN else "none"
 EMAIL_HOST = env.text("EMAIL_HOST")
 EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
@@ -237,13 +236,13 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_SSL = env.boolean("EMAIL_USE_SSL", default=False)
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", default=not EMAIL_USE_SSL)
 EMAIL_TIMEOUT = 10
-_NO_LETTERS = "django.core.mail.backends.dummy.EmailBackend"
+_NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
 EMAIL_BACKEND_ASKED_FOR = env.text(
-    "EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else _NO_LETTERS
+    "EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else _NO_MAIL
 )
 # Letters hold links that let somebody in: they are sent, or not made, and never printed to a log.
 EMAIL_BACKEND = (
-    _NO_LETTERS
+    _NO_MAIL
     if EMAIL_BACKEND_ASKED_FOR.endswith("console.EmailBackend")
     else EMAIL_BACKEND_ASKED_FOR
 )
@@ -268,7 +267,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env.folder("STATIC_ROOT", BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "odavl_hub" / "static"]
 STORAGE_PROVIDER = env.text("STORAGE_PROVIDER", "local")
-STORAGES: dict[str, dict[str, Any]] = {
+STORAGES: dict[str, dict[str, object]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.http import urlencode
 from django.utils.translation import ngettext
 
-from accounts.throttles import enter, leads_here
+from accounts.throttles import is_local_path, throttle_view
 from frame.errors import is_api
 from odavl.wire.errors import RateLimited
 
@@ -20,7 +20,7 @@ _MINUTE = 60
 _HOUR = 3_600
 
 
-class DoorsMiddleware:
+class ThrottlingMiddleware:
     """The innermost: it knows which view is meant, and sees what the view raises."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -35,7 +35,7 @@ class DoorsMiddleware:
         del view, arguments, named
         match = request.resolver_match
         try:
-            enter(request, match.view_name if match else "")
+            throttle_view(request, match.view_name if match else "")
         except RateLimited as error:
             return too_many(request, error)
         return None
@@ -77,6 +77,6 @@ def _wait(seconds: int) -> str:
 def _again(request: HttpRequest) -> str:
     """This page once more, with the way back that it had."""
     target = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)
-    if target is not None and leads_here(target):
+    if target is not None and is_local_path(target):
         return f"{request.path}?{urlencode({REDIRECT_FIELD_NAME: target})}"
     return request.path

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 # A person has one address, with which they sign in. A second one, which anybody could claim, would
-# only blur who somebody is; and asking for it has letters sent to strangers.
+# only blur who somebody is; and asking for it has mail sent to strangers.
 _ACCOUNTS = [entry for entry in account_urls.urlpatterns if entry.name != "account_email"]
 
 urlpatterns: list[URLPattern | URLResolver] = [

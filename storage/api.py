@@ -14,9 +14,8 @@ from rest_framework.views import APIView
 from accounts.idempotency import respond_once
 from accounts.principal import Principal, principal_of
 from accounts.services import find_or_create_project
-from frame.bodies import read_body
+from frame.bodies import moment_of, read_body
 from frame.documentation import IDEMPOTENCY_KEY, PAGE, Parameter, documented
-from frame.moments import moment_of
 from frame.paging import bad_parameter, paginate, whole_number
 from odavl.wire import limits
 from odavl.wire import storage as wire

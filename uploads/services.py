@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from accounts import admission
 from accounts.admission import Stage
-from accounts.idempotency import Answer, Kept, run_within
+from accounts.idempotency import Answer, Recorded, run_within
 from accounts.models import Organization, Project
 from accounts.principal import Principal
 from accounts.services import find_or_create_project
@@ -192,7 +192,7 @@ class _Uploads:
         self._project = project
         self._key = key
 
-    def recall(self) -> Kept | None:
+    def recall(self) -> Recorded | None:
         transfers = Transfer.objects.belonging_to(project=self._project)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -209,7 +209,7 @@ class _Uploads:
         transfer_id, digest, status, body = row
         if transfer_id is not None:
             digest = same_as_transfer(transfers.get(pk=transfer_id))
-        return Kept(digest, status, bytes(body))
+        return Recorded(digest, status, bytes(body))
 
     def is_of_project(self, body: bytes) -> bool:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any
 
 from accounts.models import AuditEvent, Organization, User
 from accounts.principal import Principal
@@ -18,7 +17,7 @@ def record(
     target: str = "",
     by: Principal | None = None,
     actor: User | None = None,
-    details: dict[str, Any] | None = None,
+    details: dict[str, object] | None = None,
 ) -> AuditEvent:
     """Note that ``by`` (or ``actor``, where a person acts without a principal) did ``action``.
 
@@ -39,7 +38,7 @@ def record(
     return event
 
 
-def forget_events(*, older_than: datetime, at_most: int = 1_000) -> int:
+def delete_old_events(*, older_than: datetime, at_most: int = 1_000) -> int:
     """Drop what was noted before ``older_than``, for all organizations; how many events went."""
     old = AuditEvent.across_organizations.filter(created_at__lt=older_than).order_by()
     count, _ = AuditEvent.across_organizations.filter(

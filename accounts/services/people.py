@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from django.contrib.auth.password_validation import validate_password
@@ -13,7 +14,7 @@ from django.utils.text import slugify
 from accounts.models import Membership, Organization, Role, User
 from accounts.roles import is_at_least
 from accounts.services.audit import record
-from frame.database.constraints import violates
+from frame.database.errors import violates
 from odavl.wire import limits
 from odavl.wire.errors import Conflict, Duplicate, FieldError, InvalidPayload, PermissionRefused
 
@@ -116,9 +117,9 @@ def remove_member(*, membership: Membership, by: Membership) -> None:
     _record(by, "member.removed", user)
 
 
-def _check(validate: object, value: str, *, pointer: str) -> None:
+def _check(validate: Callable[[str], None], value: str, *, pointer: str) -> None:
     try:
-        validate(value)  # type: ignore[operator]  # any of Django's validators
+        validate(value)
     except ValidationError as error:
         detail = " ".join(error.messages)
         raise InvalidPayload(detail, errors=(FieldError(pointer, "invalid", detail),)) from error

@@ -14,7 +14,7 @@ from accounts.models import Project
 from accounts.principal import Principal
 from accounts.queries import project_by_slug, project_of, projects_of
 from accounts.services.audit import record
-from frame.database.constraints import violates
+from frame.database.errors import violates
 from frame.finding import no_such
 from odavl.wire import limits
 from odavl.wire.account import ProjectChange

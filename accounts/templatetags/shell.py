@@ -41,9 +41,9 @@ def icon(name: str, label: str = "") -> SafeString:
 
 
 @register.simple_tag
-def letters_are_sent() -> bool:
+def mail_is_sent() -> bool:
     """Whether this hub has a mail server."""
-    return mail.are_sent()
+    return mail.is_configured()
 
 
 @register.simple_tag

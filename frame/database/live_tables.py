@@ -35,7 +35,7 @@ class AddUniqueConcurrently(NotInTransactionMixin, AddConstraint):
         self,
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,  # noqa: ARG002 - Django's signature
+        _from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
         self._ensure_not_in_transaction(schema_editor)

@@ -28,6 +28,13 @@ class Statement:
         self._models = models
         self._without = without
 
+    def one(self, parameters: list[Any]) -> list[Any]:
+        """As :meth:`first`, of a statement that always has a row. Raises :class:`LookupError`."""
+        row = self.first(parameters)
+        if row is None:
+            raise LookupError("A statement that always has a row had none.")
+        return row
+
     def first(self, parameters: list[Any]) -> list[Any] | None:
         """The first row: an instance of each model, then the other columns; None without a row.
 
@@ -39,7 +46,7 @@ class Statement:
         if row is None:
             return None
         values = iter(row)
-        found: list[Any] = []
+        found: list[object] = []
         for model, names in zip(self._models, self._names, strict=True):
             found.append(_instance(model, names, tuple(islice(values, len(names)))))
         return [*found, *values]
@@ -47,7 +54,7 @@ class Statement:
     @cached_property
     def _statement(self) -> str:
         columns = ", ".join(
-            f'"{model._meta.db_table}"."{field.column}"'  # noqa: SLF001 - Django's documented API
+            f'"{model._meta.db_table}"."{field.column}"'
             for model in self._models
             for field in self._fields(model)
         )
@@ -58,14 +65,14 @@ class Statement:
         return [[field.attname for field in self._fields(model)] for model in self._models]
 
     def _fields(self, model: type[Model]) -> list[Any]:
-        every: tuple[Any, ...] = model._meta.concrete_fields  # noqa: SLF001 - Django's documented API
+        every: tuple[Any, ...] = model._meta.concrete_fields
         fields = [field for field in every if field.name not in self._without]
         if any(field.get_db_converters(connection) for field in fields):
             raise TypeError(f"{model.__name__} has columns that Django must convert.")
         return fields
 
 
-def _instance(model: type[Model], names: list[str], values: tuple[Any, ...]) -> Model | None:
+def _instance(model: type[Model], names: list[str], values: tuple[object, ...]) -> Model | None:
     # Every model here has its key first.
     if values[0] is None:
         return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, connections
@@ -30,13 +29,12 @@ class ProcessKind(StrEnum):
     """What a person runs: a shell, a command of ``manage.py``."""
 
 
-_kind = ProcessKind.COMMAND
+_this_process = {"kind": ProcessKind.COMMAND}
 
 
 def serve_as(kind: ProcessKind) -> None:
     """Say what this process (and what it forks) is; connections that are open follow."""
-    global _kind  # noqa: PLW0603 - a process is one thing
-    _kind = kind
+    _this_process["kind"] = kind
     for made in connections.all(initialized_only=True):
         if made.connection is not None:
             set_timeouts(made)
@@ -44,13 +42,13 @@ def serve_as(kind: ProcessKind) -> None:
 
 def process_kind() -> ProcessKind:
     """What this process is, as :func:`serve_as` said."""
-    return _kind
+    return _this_process["kind"]
 
 
 @contextmanager
 def serving_as(kind: ProcessKind) -> Iterator[None]:
     """:func:`serve_as` for a while."""
-    before = _kind
+    before = process_kind()
     serve_as(kind)
     try:
         yield
@@ -58,9 +56,9 @@ def serving_as(kind: ProcessKind) -> Iterator[None]:
         serve_as(before)
 
 
-def set_timeouts(connection: BaseDatabaseWrapper, **_: Any) -> None:
+def set_timeouts(connection: BaseDatabaseWrapper, **_: object) -> None:
     """Of a connection that has just been made; receives Django's ``connection_created``."""
-    seconds: tuple[int, ...] = settings.DATABASE_TIMEOUTS[_kind]
+    seconds: tuple[int, ...] = settings.DATABASE_TIMEOUTS[process_kind()]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('lock_timeout', %s, false),"

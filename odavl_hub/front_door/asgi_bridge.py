@@ -29,7 +29,7 @@ from odavl_hub.front_door.request_body import (
     READ_AHEAD,
     BodyCutShort,
     BodyTooSlow,
-    Patience,
+    ClientDeadline,
     Receive,
     RequestBody,
 )
@@ -41,7 +41,7 @@ from odavl_hub.front_door.responses import (
     SendNow,
     body_of,
     head_of,
-    made,
+    run_application,
 )
 from odavl_hub.front_door.wsgi_environ import (
     Environment,
@@ -53,7 +53,7 @@ from odavl_hub.front_door.wsgi_environ import (
 _RETRY_SECONDS = "1"
 
 
-class Desk:
+class AsgiBridge:
     """Serves ``application`` (WSGI, Django's).
 
     A body is waited for here, up to :data:`READ_AHEAD`; so clients that are slow, or that only
@@ -66,23 +66,23 @@ class Desk:
         application: Callable[..., Any],
         *,
         capacity: Capacity,
-        patience: Patience,
+        deadline: ClientDeadline,
     ) -> None:
         self._application = application
-        self._patience = patience
+        self._client_deadline = deadline
         self._places = capacity.places
         self._taken = 0
         self._threads = ThreadPoolExecutor(capacity.threads, thread_name_prefix="request")
-        self._outbox = Outbox(places=capacity.places, threads=capacity.fetching, patience=patience)
-        self._looking = ThreadPoolExecutor(health_probe.THREADS, thread_name_prefix="look")
+        self._outbox = Outbox(places=capacity.places, threads=capacity.fetching, deadline=deadline)
+        self._probe_threads = ThreadPoolExecutor(health_probe.THREADS, thread_name_prefix="probe")
         self._answered: Counter[connections.Address] = Counter()
-        if connections.ARE_WATCHED:
-            watch = connections.Watch(
+        if connections.ARE_MONITORED:
+            monitor = connections.ConnectionMonitor(
                 places=capacity.connections,
-                patience=patience,
+                deadline=deadline,
                 is_answered=self._answered.__contains__,
             )
-            threading.Thread(target=_keep_looking, args=(watch,), daemon=True).start()
+            threading.Thread(target=_monitor, args=(monitor,), daemon=True).start()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         meta = environment_of(scope)
@@ -112,7 +112,7 @@ class Desk:
     async def _answer(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
         """What is to be sent, unless it was said already."""
         if meta["PATH_INFO"] in health_probe.OVERDUE:
-            return await self._look(meta, receive, send)
+            return await self._probe(meta, receive, send)
         if self._taken >= self._places:
             await _refuse(send, meta, _too_much())
             return None
@@ -131,21 +131,21 @@ class Desk:
         self, meta: Environment, receive: Receive, send: SendNow, threads: ThreadPoolExecutor
     ) -> Answer | None:
         length = announced_length(meta)
-        body = RequestBody(receive, length, self._patience)
+        body = RequestBody(receive, length, self._client_deadline)
         # More than any view takes is for the view to refuse, before a byte of it is read.
         if length <= limits.MAX_PAYLOAD_SIZE:
             await body.fill(min(length, READ_AHEAD))
         meta["wsgi.input"] = body
         return await asyncio.get_running_loop().run_in_executor(
-            threads, made, self._application, meta, body, send
+            threads, run_application, self._application, meta, body, send
         )
 
-    async def _look(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
+    async def _probe(self, meta: Environment, receive: Receive, send: Send) -> Answer | None:
         said: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(health_probe.SECONDS):
                 # Held back: what comes too late must not be said beside what is said instead.
-                answer = await self._received(meta, receive, said.append, self._looking)
+                answer = await self._received(meta, receive, said.append, self._probe_threads)
         except (TimeoutError, ConnectionError):
             overdue = health_probe.OVERDUE[meta["PATH_INFO"]]()
             await _say(send, meta, 503, overdue, headers=[CLOSE])
@@ -155,10 +155,10 @@ class Desk:
         return answer
 
 
-def _keep_looking(watch: connections.Watch) -> None:
+def _monitor(monitor: connections.ConnectionMonitor) -> None:
     while True:
         time.sleep(connections.EVERY)
-        watch.look(time.monotonic())
+        monitor.check(time.monotonic())
 
 
 def _too_much() -> OdavlError:

@@ -23,10 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from odavl_hub.front_door.request_body import Patience
+from odavl_hub.front_door.request_body import ClientDeadline
 
 _log = logging.getLogger(__name__)
-ARE_WATCHED = sys.platform.startswith("linux")
+ARE_MONITORED = sys.platform.startswith("linux")
 EVERY = 1.0
 """Seconds between two looks."""
 _FULL, _ROOMY = 0.9, 0.75
@@ -40,7 +40,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Connection:
     """One connection: ``waiting`` bytes lie here, ``taken`` have reached its client so far."""
 
     client: Address
@@ -58,61 +58,72 @@ class _Reading:
     started: float
     moved: float
 
-    def is_too_slow(self, patience: Patience, now: float) -> bool:
+    def is_too_slow(self, deadline: ClientDeadline, now: float) -> bool:
         """As for bodies: neither silence nor a drip."""
-        drip = self.started + (self.taken - self.taken_before) / patience.rate
-        return min(self.moved, drip) + patience.seconds < now
+        drip = self.started + (self.taken - self.taken_before) / deadline.rate
+        return min(self.moved, drip) + deadline.seconds < now
 
 
-class Watch:
+class ConnectionMonitor:
     """Hangs up on clients that take too little and, where places become few, on idle ones.
 
     ``is_answered`` tells whether a request of a client is being received or answered.
     """
 
     def __init__(
-        self, *, places: int, patience: Patience, is_answered: Callable[[Address], bool]
+        self, *, places: int, deadline: ClientDeadline, is_answered: Callable[[Address], bool]
     ) -> None:
         self._places = places
-        self._patience = patience
+        self._client_deadline = deadline
         self._is_answered = is_answered
         self._readings: dict[Address, _Reading] = {}
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """To be called every :data:`EVERY` seconds; ``now`` in seconds of any one clock."""
-        lines = list(accepted())
-        self._readings = {line.client: self._reading(line, now) for line in lines if line.waiting}
+        connections = list(accepted())
+        self._readings = {
+            connection.client: self._reading(connection, now)
+            for connection in connections
+            if connection.waiting
+        }
         for client, reading in self._readings.items():
-            if reading.is_too_slow(self._patience, now):
+            if reading.is_too_slow(self._client_deadline, now):
                 hang_up(client)
-        for client in self._superfluous(lines):
+        for client in self._superfluous(connections):
             hang_up(client)
 
-    def _reading(self, line: Line, now: float) -> _Reading:
-        reading = self._readings.get(line.client)
+    def _reading(self, connection: Connection, now: float) -> _Reading:
+        reading = self._readings.get(connection.client)
         if reading is None:
-            return _Reading(line.taken, line.taken, now, now)
-        if line.taken != reading.taken:
-            reading.taken, reading.moved = line.taken, now
+            return _Reading(connection.taken, connection.taken, now, now)
+        if connection.taken != reading.taken:
+            reading.taken, reading.moved = connection.taken, now
         return reading
 
-    def _superfluous(self, lines: list[Line]) -> list[Address]:
-        if len(lines) < _FULL * self._places:
+    def _superfluous(self, connections: list[Connection]) -> list[Address]:
+        if len(connections) < _FULL * self._places:
             return []
-        _log.warning("%s of %s connections are taken: idle ones go.", len(lines), self._places)
-        idle = [line for line in lines if not self._is_answered(line.client)]
-        idle.sort(key=lambda line: line.idle_seconds, reverse=True)
-        return [line.client for line in idle[: len(lines) - int(_ROOMY * self._places)]]
+        _log.warning(
+            "%s of %s connections are taken: idle ones go.", len(connections), self._places
+        )
+        idle = [
+            connection for connection in connections if not self._is_answered(connection.client)
+        ]
+        idle.sort(key=lambda connection: connection.idle_seconds, reverse=True)
+        return [
+            connection.client
+            for connection in idle[: len(connections) - int(_ROOMY * self._places)]
+        ]
 
 
-def accepted() -> Iterator[Line]:
+def accepted() -> Iterator[Connection]:
     """The connections that this process has accepted."""
-    doors = {found.getsockname()[1] for found in _sockets() if _is_open_to_all(found)}
+    listening = {found.getsockname()[1] for found in _sockets() if _is_open_to_all(found)}
     for found in _sockets():
         # Whoever ends it at this moment may.
         with suppress(OSError):
-            if found.getsockname()[1] in doors and not _is_open_to_all(found):
-                yield _line(found)
+            if found.getsockname()[1] in listening and not _is_open_to_all(found):
+                yield _measured(found)
 
 
 def hang_up(client: Address) -> None:
@@ -155,10 +166,10 @@ def _is_open_to_all(found: socket.socket) -> bool:
     return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def _line(found: socket.socket) -> Line:
+def _measured(found: socket.socket) -> Connection:
     info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
     (waiting,) = struct.unpack("i", fcntl.ioctl(found, termios.TIOCOUTQ, bytes(4)))
     (taken,) = struct.unpack_from("=Q", info, _ACKNOWLEDGED)
     silent = min(struct.unpack_from("=I", info, at)[0] for at in (_LAST_SENT, _LAST_RECEIVED))
     host, port = found.getpeername()[:2]
-    return Line((host, port), waiting, taken, silent / 1000)
+    return Connection((host, port), waiting, taken, silent / 1000)

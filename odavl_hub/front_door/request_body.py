@@ -20,7 +20,7 @@ to take what came."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ClientDeadline:
     """How slow a client may be.
 
     ``seconds`` may pass without a byte, or before ``rate`` bytes a second count: a body of 1 MiB
@@ -32,7 +32,7 @@ class Patience:
 
 
 class BodyTooSlow(TimeoutError):
-    """The client is slower than :class:`Patience` allows. An OSError, as Django expects here."""
+    """The client is slower than :class:`ClientDeadline` allows. Django expects an OSError."""
 
 
 class BodyCutShort(ConnectionError):
@@ -45,9 +45,9 @@ class RequestBody:
     ``read`` is called from a thread, ``fill`` on the loop; never both at once.
     """
 
-    def __init__(self, receive: Receive, length: int, patience: Patience) -> None:
+    def __init__(self, receive: Receive, length: int, deadline: ClientDeadline) -> None:
         self._receive = receive
-        self._patience = patience
+        self._client_deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._started = self._moved = self._loop.time()
         self._timer: asyncio.TimerHandle
@@ -81,7 +81,7 @@ class RequestBody:
                 self._watch(clock)
                 try:
                     while self._held < size and self._received < self._length:
-                        self._note(await self._receive())
+                        self._take(await self._receive())
                 finally:
                     self._timer.cancel()
         except TimeoutError as error:
@@ -99,7 +99,7 @@ class RequestBody:
         else:
             self._timer = self._loop.call_at(deadline, self._watch, clock)
 
-    def _note(self, message: dict[str, Any]) -> None:
+    def _take(self, message: dict[str, Any]) -> None:
         self._moved = self._loop.time()
         piece = message.get("body", b"")
         if piece:
@@ -145,6 +145,10 @@ class RequestBody:
 
     def _deadline(self) -> float:
         """On the loop's clock: when the next piece must be there."""
-        silence = self._moved + self._patience.seconds
-        drip = self._started + self._patience.seconds + self._received / self._patience.rate
+        silence = self._moved + self._client_deadline.seconds
+        drip = (
+            self._started
+            + self._client_deadline.seconds
+            + self._received / self._client_deadline.rate
+        )
         return min(silence, drip)

@@ -18,8 +18,8 @@ from typing import Any
 from django.db import close_old_connections
 
 from odavl.wire.limits import KIBIBYTE
-from odavl_hub.front_door.connections import ARE_WATCHED, Address, hang_up
-from odavl_hub.front_door.request_body import Patience, Receive, RequestBody
+from odavl_hub.front_door.connections import ARE_MONITORED, Address, hang_up
+from odavl_hub.front_door.request_body import ClientDeadline, Receive, RequestBody
 from odavl_hub.front_door.wsgi_environ import Environment, client_of
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -52,7 +52,7 @@ class Answer:
         self.response.close()
 
 
-def made(
+def run_application(
     application: Callable[..., Any],
     meta: Environment,
     body: RequestBody,
@@ -91,9 +91,9 @@ def made(
 class Outbox:
     """Sends at most ``places`` answers at once; ``threads`` fetch their pieces."""
 
-    def __init__(self, *, places: int, threads: int, patience: Patience) -> None:
+    def __init__(self, *, places: int, threads: int, deadline: ClientDeadline) -> None:
         self._places = places
-        self._patience = patience
+        self._client_deadline = deadline
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pieces")
         self._open: dict[Answer, None] = {}
 
@@ -151,7 +151,7 @@ class Outbox:
         loop = asyncio.get_running_loop()
         answer.blocked_since = loop.time()
         try:
-            async with asyncio.timeout(None if ARE_WATCHED else self._patience.seconds):
+            async with asyncio.timeout(None if ARE_MONITORED else self._client_deadline.seconds):
                 await send(body_of(piece, more=True))
         except TimeoutError:
             hang_up(answer.client)

@@ -15,7 +15,7 @@ from frame.database.timeouts import ProcessKind, serving_as
 from odavl_hub.launcher.errors import StartError
 from odavl_hub.launcher.output import say
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _LOCK = 0x0DA_71  # any number that nobody else takes advisory locks on
 
 
@@ -51,7 +51,7 @@ def _wait_for_others(cursor: CursorWrapper) -> None:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
         if cursor.fetchone()[0]:
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def check_settings() -> None:

@@ -43,7 +43,7 @@ def run(configuration: Configuration) -> None:
 _stopping = threading.Event()
 
 
-def _stop_soon(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
+def _stop_soon(_number: int, _frame: FrameType | None) -> None:
     _stopping.set()
 
 

@@ -29,7 +29,7 @@ class OrphanReaper:
         self._groups[group] = last_signal
         self._write(f"+ {group} {int(last_signal)}\n")
 
-    def forget(self, group: int) -> None:
+    def release(self, group: int) -> None:
         if self._groups.pop(group, None) is not None:
             self._write(f"- {group} 0\n")
 
@@ -67,7 +67,7 @@ def _start() -> tuple[int, int]:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        _bury(_read_to_the_end(reading))
+        _reap(_read_to_the_end(reading))
     finally:
         os._exit(0)
 
@@ -84,19 +84,19 @@ def _read_to_the_end(reading: int) -> dict[int, signal.Signals]:
     return groups
 
 
-def _bury(groups: dict[int, signal.Signals]) -> None:
+def _reap(groups: dict[int, signal.Signals]) -> None:
     for group, last_signal in groups.items():
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, last_signal)
     deadline = time.monotonic() + _QUIT_SECONDS
-    while any(_lives(group) for group in groups) and time.monotonic() < deadline:
+    while any(_is_alive(group) for group in groups) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 
 
-def _lives(group: int) -> bool:
+def _is_alive(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):

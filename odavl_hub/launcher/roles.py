@@ -32,14 +32,14 @@ _READ_BUFFER = 512 * KIBIBYTE
 def preload() -> None:
     """Import what web and workers would import at their first request or job."""
     import_module("odavl_hub.wsgi")
-    get_resolver().url_patterns  # noqa: B018 - reading them is what imports every view
+    list(get_resolver().url_patterns)  # reading them is what imports every view
     app.loader.import_default_modules()
 
 
 def web(host: str, port: int) -> None:
     """Serve HTTP until SIGTERM."""
     allow_many_files()
-    patience = env.integer("WEB_PATIENCE", 20, at_least=1)
+    deadline = env.integer("WEB_PATIENCE", 20, at_least=1)
     MPServer(
         "odavl_hub.asgi:application",
         address=host,
@@ -51,7 +51,7 @@ def web(host: str, port: int) -> None:
         # HTTP/2 without TLS is spoken by nobody, and its connections have no time-outs there.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
-            max_buffer_size=_READ_BUFFER, header_read_timeout=patience * _HEAD_MILLISECONDS
+            max_buffer_size=_READ_BUFFER, header_read_timeout=deadline * _HEAD_MILLISECONDS
         ),
         respawn_failed_workers=True,
         respawn_interval=0.5,

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from odavl_hub.launcher.configuration import REPOSITORY, read_secrets
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
 from odavl_hub.launcher.embedded.postgres import DATABASE, PORT, ROLE
 from odavl_hub.launcher.embedded.sockets import client_address
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 _SOCKET_FOLDER = 4
 """The line of postmaster.pid (from 0) that names the folder of the Unix socket."""

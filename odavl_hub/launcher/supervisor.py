@@ -69,7 +69,7 @@ class Hub:
             self._start(tree, outputs)
             while not self._stops:
                 outputs.pump(1 if all(child.process for child in tree.children) else 0.1)
-                tree.tend()
+                tree.supervise()
             say("hub: stopping")
         finally:
             self._stop(tree)
@@ -143,7 +143,7 @@ class Hub:
             if time.monotonic() > deadline:
                 raise StartError(f"The hub did not answer within {_SERVING_SECONDS} s.")
             outputs.pump(_POLL_SECONDS)
-        tree.tend()
+        tree.supervise()
 
     def _greet(self, tree: Tree) -> None:
         from odavl_hub.launcher import first_start  # noqa: PLC0415 - it needs Django
@@ -168,12 +168,12 @@ class Hub:
         signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _do_nothing)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note_a_stop)
+            signal.signal(number, self._request_stop)
         # `nohup` is a wish to outlive the terminal.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._note_a_stop)
+            signal.signal(signal.SIGHUP, self._request_stop)
 
-    def _note_a_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
+    def _request_stop(self, _number: int, _frame: FrameType | None) -> None:
         # One wish may arrive twice: `timeout make run` signals the whole group, and make us again.
         now = time.monotonic()
         if now - self._asked_to_stop_at > _SAME_WISH_SECONDS:

@@ -52,12 +52,12 @@ class Tree:
         self._start(child)
         return child
 
-    def tend(self) -> None:
+    def supervise(self) -> None:
         """See who has died, and start again whose pause is over."""
-        self._tend_the_orphan_reaper()
+        self._restart_orphan_reaper()
         for child in list(self.children):
             if child.process is not None and (code := child.process.poll()) is not None:
-                self._note_the_end(child, code)
+                self._record_end(child, code)
             if child.start_again_at is not None and time.monotonic() >= child.start_again_at:
                 self._start(child)
 
@@ -96,7 +96,7 @@ class Tree:
         child.process = child.start(None if child.once else self._outputs.of(child.name))
         self._orphan_reaper.watch(child.process.pid, child.last_signal)
 
-    def _note_the_end(self, child: Child, code: int) -> None:
+    def _record_end(self, child: Child, code: int) -> None:
         assert child.process is not None  # noqa: S101 - for the type checker: the caller polled it
         self._end_the_group(child.process.pid)
         child.process = None
@@ -112,9 +112,9 @@ class Tree:
         # What a dead server's workers or a worker's tools still hold: ports, locks, memory.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-        self._orphan_reaper.forget(group)
+        self._orphan_reaper.release(group)
 
-    def _tend_the_orphan_reaper(self) -> None:
+    def _restart_orphan_reaper(self) -> None:
         with suppress(ChildProcessError):
             if os.waitpid(self._orphan_reaper.pid, os.WNOHANG)[0]:
                 self._orphan_reaper.replace()

@@ -92,7 +92,7 @@ def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
 
     Whatever has a foreign key to stored objects, in whichever room, counts as a reference.
     """
-    for relation in StoredObject._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's public name
+    for relation in StoredObject._meta.get_fields(include_hidden=True):
         if not isinstance(relation, ForeignObjectRel):
             continue
         model, name = cast("type[Model]", relation.related_model), relation.field.name

@@ -9,8 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.authentication import digest_of_key
-from accounts.key_lookup import key_by_digest
+from accounts.authentication import digest_of_key, key_by_digest
 from accounts.models import ApiKey
 from accounts.services import create_api_key, create_project, revoke_api_key
 from odavl.wire.api_keys import checksum, is_well_formed, new_api_key

@@ -12,7 +12,7 @@ from accounts.brute_force import AT_AN_ADDRESS_FOR_AN_ACCOUNT, FOR_AN_ACCOUNT
 from accounts.known_devices import COOKIE
 from accounts.mail import reset_path
 from accounts.models import AuditEvent, SignInPlace, User
-from accounts.throttles import DOORS, HARMLESS, PASSWORDS
+from accounts.throttles import PASSWORD_VIEWS, THROTTLED_VIEWS, UNLIMITED_VIEWS
 from frame import rate_limits
 from frame.rate_limits import ProcessCounters
 from odavl.wire.api_keys import new_api_key
@@ -153,7 +153,7 @@ def test_the_operators_have_no_door_of_their_own(alice: Person):
 def test_every_address_of_accounts_is_known_to_the_limits():
     """A library's new door, or one more of its settings, has to be thought about."""
     names = {pattern.name for pattern in account_urls.urlpatterns} - {"account_email"}
-    assert names == PASSWORDS | set(DOORS) | HARMLESS
+    assert names == PASSWORD_VIEWS | set(THROTTLED_VIEWS) | UNLIMITED_VIEWS
 
 
 def test_nobody_claims_a_second_address(alice: Person):

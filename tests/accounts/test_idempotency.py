@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts.idempotency import Answer, forget_records, run_once
+from accounts.idempotency import Answer, delete_old_records, run_once
 from accounts.models import AuditEvent, IdempotencyRecord
 from accounts.services import record
 from odavl.wire.errors import IdempotencyMismatch, InProgress
@@ -150,8 +150,8 @@ def test_a_connection_that_dies_in_the_middle_frees_the_key(alice: Person):
 
 def test_old_records_are_forgotten(alice: Person):
     run_once(alice.principal, KEY, DIGEST, Work(alice), project=None)
-    assert forget_records(older_than=timezone.now() - timedelta(hours=1)) == 0
-    assert forget_records(older_than=timezone.now()) == 1
+    assert delete_old_records(older_than=timezone.now() - timedelta(hours=1)) == 0
+    assert delete_old_records(older_than=timezone.now()) == 1
     assert not run_once(alice.principal, KEY, "e" * 64, Work(alice), project=None).replayed
 
 

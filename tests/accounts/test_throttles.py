@@ -81,7 +81,7 @@ def at_asking_for_a_reset(alice: Person, target: str):
     return Client().post("/en/accounts/password/reset/", {"email": EMAIL, "next": target})
 
 
-DOORS = [
+THROTTLED_VIEWS = [
     at_sign_in,
     at_sign_in_by_address,
     at_sign_in_when_signed_in,
@@ -95,7 +95,7 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+@pytest.mark.parametrize("door", THROTTLED_VIEWS, ids=lambda door: door.__name__)
 def test_no_door_leads_to_another_site(alice: Person, settings, monkeypatch, door):
     # Other hosts that are answered may be other people's.
     settings.ALLOWED_HOSTS = ["testserver", ".example", "*"]

@@ -80,7 +80,7 @@ def test_the_hub_of_benchmarks_ends_with_them(tmp_path: Path) -> None:
 def test_a_part_that_is_not_there_is_a_row_and_no_failure(tmp_path: Path) -> None:
     table = Table()
     part = Part("none", "benchmarks.none", "what is to come")
-    part.run(table, None, Corpus(tmp_path))  # type: ignore[arg-type]
+    part.run(table, None, Corpus(tmp_path))
     (row,) = table.rows
     assert (row.verdict, row.why) == (Verdict.NOT_RUN, "benchmarks.none is not there yet")
 
@@ -88,5 +88,5 @@ def test_a_part_that_is_not_there_is_a_row_and_no_failure(tmp_path: Path) -> Non
 def test_a_part_without_a_small_size_is_left_out_of_a_quick_run(tmp_path: Path) -> None:
     table = Table()
     part = Part("starting", "benchmarks.starting", "large", has_small_size=False)
-    part.run(table, None, Corpus(tmp_path, is_quick=True))  # type: ignore[arg-type]
+    part.run(table, None, Corpus(tmp_path, is_quick=True))
     assert [row.why for row in table.rows] == ["it has no small size"]

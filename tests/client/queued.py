@@ -28,4 +28,4 @@ def enqueue(home: Path, address: str, body: bytes = b"payload", **changes: objec
         sha256=sha256_hex(body),
         createdAt=timestamp(),
     )
-    return queue.add(item._replace(**changes), io.BytesIO(body))  # type: ignore[arg-type]
+    return queue.add(item._replace(**changes), io.BytesIO(body))

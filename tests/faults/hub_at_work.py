@@ -191,7 +191,7 @@ class HubAtWork:
                 "ON insight_stream.id = stream_id WHERE branch = %s",
                 [branch],
             )
-            return tuple(cursor.fetchone())  # type: ignore[return-value]
+            return tuple(cursor.fetchone())
 
     def stream_is_free(self, branch: str) -> bool:
         """Whether nobody is in the middle of taking in a run of the branch."""

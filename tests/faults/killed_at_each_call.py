@@ -74,7 +74,7 @@ def killed_at(number: int, work: object, queue: UploadQueue) -> bool:
             os._exit(NO_TRACING)
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
-            work(queue)  # type: ignore[operator]
+            work(queue)
         except Exception:  # noqa: BLE001 - the child ends here whatever it was, and tells
             traceback.print_exc()
             os._exit(1)

@@ -43,7 +43,7 @@ def item(**changes: object) -> QueuedUpload:
         sha256=hashlib.sha256(body).hexdigest(),
         createdAt=timestamp(),
     )
-    return made._replace(**changes)  # type: ignore[arg-type]
+    return made._replace(**changes)
 
 
 # ── 1: killed between any two system calls ───────────────────────────────────
@@ -210,7 +210,7 @@ def test_row_6_twenty_enqueue_and_two_process_at_once(
 
 
 def _has_token(seen: object) -> bool:
-    return seen.headers["authorization"] == f"Bearer {TOKEN}"  # type: ignore[attr-defined]
+    return seen.headers["authorization"] == f"Bearer {TOKEN}"
 
 
 # ── 7: the source changes afterwards ─────────────────────────────────────────

@@ -119,7 +119,7 @@ def line(small_hub: SmallHub) -> Iterator[Callable[..., Line]]:
     opened: list[Line] = []
 
     def opening(**how: object) -> Line:
-        opened.append(Line(small_hub, **how))  # type: ignore[arg-type]
+        opened.append(Line(small_hub, **how))
         return opened[-1]
 
     yield opening

@@ -16,7 +16,7 @@ from accounts.services import (
     create_user,
     find_or_create_project,
 )
-from frame.database.constraints import violates
+from frame.database.errors import violates
 from odavl.wire.errors import Duplicate
 from tests.cast import PASSWORD, Person
 

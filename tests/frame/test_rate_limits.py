@@ -66,7 +66,7 @@ def test_what_is_given_back_was_never_taken(counters, key):
 
 def test_what_is_forgotten_begins_again(counters, key):
     counters.take([(key, 1, 60)])
-    counters.forget([key])
+    counters.reset([key])
     assert counters.take([(key, 1, 60)]) is None
 
 
@@ -120,5 +120,5 @@ def test_the_claim_that_is_spent_is_named():
     refused = rate_limits.take(loose, tight)
     assert refused is not None
     assert refused.claim == tight
-    rate_limits.forget(tight)
+    rate_limits.reset(tight)
     assert rate_limits.take(loose, tight) is None

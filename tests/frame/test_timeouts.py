@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from frame.database.retry import is_passing
+from frame.database.errors import is_transient
 from frame.database.timeouts import ProcessKind, serve_as, serving_as
 from frame.errors import error_for, problem_response
 from odavl_hub import env
@@ -138,7 +138,7 @@ def test_what_would_hang_ends_and_is_told_as_passing(
     connection.close()
     with pytest.raises((DatabaseError, InterfaceError)) as caught:
         hang(setting, statement, other_session)
-    assert is_passing(caught.value)
+    assert is_transient(caught.value)
     answer = problem_response(error_for(caught.value))
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     connection.close()

@@ -32,7 +32,7 @@ def item(**changes: object) -> QueuedUpload:
         sha256="0" * 64,
         createdAt=timestamp(),
     )
-    return made._replace(**changes)  # type: ignore[arg-type]
+    return made._replace(**changes)
 
 
 def put(queue: UploadQueue, **changes: object) -> QueuedUpload:

@@ -47,7 +47,7 @@ def connect(small_hub: SmallHub, pauses: list[float]) -> Iterator[Connect]:
 
     def make(**settings: object) -> HubClient:
         known = {"token": TOKEN, "sleep": pauses.append, **settings}
-        opened.append(HubClient(small_hub.address, **known))  # type: ignore[arg-type]
+        opened.append(HubClient(small_hub.address, **known))
         return opened[-1]
 
     yield make
@@ -71,7 +71,7 @@ def test_it_says_who_asks_and_names_the_request(small_hub: SmallHub, connect: Co
 def test_what_passes_is_tried_again(
     small_hub: SmallHub, connect: Connect, pauses: list[float], fault: object
 ) -> None:
-    small_hub.faults_anywhere.extend([fault, fault])  # type: ignore[list-item]
+    small_hub.faults_anywhere.extend([fault, fault])
     assert account.whoami(connect()).organization.id == "org-1"
     assert len(pauses) == 2
 
@@ -130,7 +130,7 @@ def test_the_hubs_error_is_rebuilt_and_not_repeated(
 def test_what_no_hub_says_is_never_taken_for_success(
     small_hub: SmallHub, connect: Connect, fault: object
 ) -> None:
-    small_hub.faults_anywhere.append(fault)  # type: ignore[arg-type]
+    small_hub.faults_anywhere.append(fault)
     with pytest.raises(NotTheHub):
         account.whoami(connect(policy=ONCE))
 

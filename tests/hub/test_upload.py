@@ -49,13 +49,13 @@ def send(
     token = settings.pop("token", TOKEN)
     destination = Destination(
         address=address,
-        token=token,  # type: ignore[arg-type]
+        token=token,
         organization_id="org-1",
         home=home,
     )
     upload_type = str(settings.pop("upload_type", "analysis-results"))
     known = {"metadata": METADATA, **settings}
-    return upload(destination, "insight", upload_type, payload, **known)  # type: ignore[arg-type]
+    return upload(destination, "insight", upload_type, payload, **known)
 
 
 def waiting(home: Path) -> list[str]:
@@ -375,9 +375,9 @@ def test_the_example_in_the_readme_works(
 
     class Bar:
         def update(self, *told: object) -> None:
-            shown.append(told)  # type: ignore[arg-type]
+            shown.append(told)
 
     names = {"key": TOKEN, "bar": Bar()}
     exec(example[1].replace("https://hub.example.com", small_hub.address), names)
-    assert names["result"].state == "stored"  # type: ignore[attr-defined]
+    assert names["result"].state == "stored"
     assert small_hub.runs[0].payload == SMALL

@@ -36,8 +36,8 @@ def large(first: str, count: int = 3_000) -> dict[str, list[dict[str, object]]]:
 
 def run_jobs(api: Api, *upload_answers: object) -> None:
     for answer in upload_answers:
-        assert answer.status_code == 202, answer.content  # type: ignore[attr-defined]
-        assert execution.run(answer.json()["jobId"])  # type: ignore[attr-defined]
+        assert answer.status_code == 202, answer.content
+        assert execution.run(answer.json()["jobId"])
 
 
 def run(api: Api, sequence: int) -> dict[str, object]:
@@ -195,12 +195,12 @@ def test_a_run_behind_a_failed_one_counts_for_itself(api: Api) -> None:
 
 
 def status(api: Api, answer: object) -> dict[str, object]:
-    upload_id = answer.json()["uploadId"]  # type: ignore[attr-defined]
+    upload_id = answer.json()["uploadId"]
     return api.send("GET", f"/upload/insight/{upload_id}").json()
 
 
 def job_of(answer: object) -> Job:
-    return Job.across_organizations.get(pk=answer.json()["jobId"])  # type: ignore[attr-defined]
+    return Job.across_organizations.get(pk=answer.json()["jobId"])
 
 
 def test_a_cancelled_job_fails_its_run_at_once_and_a_retry_takes_it_in(api: Api) -> None:
@@ -235,9 +235,9 @@ def test_a_job_fails_with_what_stands_against_its_payload(api: Api) -> None:
 def test_a_run_that_nobody_was_told_of_is_given_up_all_the_same(api: Api) -> None:
     answer = send(api, document(large("one")))
     Job.across_organizations.update(state=State.CANCELLED)
-    assert failed_runs.abandon_runs() == 1
+    assert failed_runs.fail_runs_of_dead_jobs() == 1
     assert run(api, 1)["state"] == "failed"
-    assert failed_runs.abandon_runs() == 0
+    assert failed_runs.fail_runs_of_dead_jobs() == 0
     assert status(api, answer)["problem"]["code"] == "cancelled"
 
 

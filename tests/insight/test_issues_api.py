@@ -166,5 +166,5 @@ def test_one_issue_and_its_life(api: Api) -> None:
 def test_a_page_of_issues_costs_few_queries(
     api: Api, django_assert_max_num_queries: object
 ) -> None:
-    with django_assert_max_num_queries(6):  # type: ignore[operator]
+    with django_assert_max_num_queries(6):
         listed(api, "&text=about&severity=low,high,critical")

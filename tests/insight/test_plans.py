@@ -19,7 +19,7 @@ from benchmarks.scale import Size, grow
 from frame.database.clock import database_now
 from insight import queries, tracking
 from insight.models import Run, Stream
-from insight.retention import forget_lives, forget_runs
+from insight.retention import delete_old_intervals, delete_old_runs
 from tests.cast import Api, Person
 from tests.insight.documents import counts, document, finding, run_of, scope, send
 
@@ -155,11 +155,11 @@ def test_a_step_of_forgetting_reads_about_what_goes(api: Api) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE insight_run")
     with rows_read() as read:
-        assert forget_runs(older_than=database_now(), at_most=50) == 50
+        assert delete_old_runs(older_than=database_now(), at_most=50) == 50
     assert max(read.values()) <= 6 * SIZE.branches, read
     # From here on there are lives to forget, far more than go in a step.
-    while queries.forgotten_through(main) < 1_000:
-        assert forget_runs(older_than=database_now(), at_most=500) == 500
+    while queries.deleted_through(main) < 1_000:
+        assert delete_old_runs(older_than=database_now(), at_most=500) == 500
     with rows_read() as read:
-        assert forget_lives(older_than=database_now(), at_most=50) == 50
+        assert delete_old_intervals(older_than=database_now(), at_most=50) == 50
     assert max(read.values()) <= 6 * SIZE.branches, read

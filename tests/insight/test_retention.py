@@ -15,7 +15,7 @@ from frame.database.clock import database_now
 from insight import issue_history, queries, rendering
 from insight import retention as forgetting
 from insight.models import Forgotten, Issue, PastInterval, Run, RunState, Stream, Triage
-from insight.retention import forget_lives, forget_runs
+from insight.retention import delete_old_intervals, delete_old_runs
 from insight.services import triage_issues
 from jobs import retention
 from storage.configuration import object_store
@@ -47,10 +47,10 @@ def age(through: int, *, branch: str = "main") -> None:
 def forget(*, at_most: int = 1_000) -> int:
     """All that is old, in steps; how many runs."""
     gone = 0
-    while went := forget_runs(older_than=OLDER_THAN, at_most=at_most):
+    while went := delete_old_runs(older_than=OLDER_THAN, at_most=at_most):
         assert went <= at_most
         gone += went
-    while went := forget_lives(older_than=OLDER_THAN, at_most=at_most):
+    while went := delete_old_intervals(older_than=OLDER_THAN, at_most=at_most):
         assert went <= at_most
     return gone
 
@@ -96,7 +96,7 @@ def _issues(rows: Any) -> list[tuple[str, str, int]]:
 
 def _differences(run: Run) -> tuple[Any, ...]:
     before = queries.previous_run(run)
-    found = queries.diff(run, before) if before else queries.diff_to_forgotten(run)
+    found = queries.diff(run, before) if before else queries.diff_to_deleted(run)
     if found is None:
         return _issues(queries.issues_in(run)), [], queries.count_in(run), 0, 0
     told = found.new_count, found.fixed_count, found.unchanged_count
@@ -124,7 +124,7 @@ def test_what_is_kept_and_what_comes_is_as_if_nothing_had_gone(
     runs = Run.across_organizations.select_related("stream")
     whole = {run.sequence: run for run in runs.filter(stream__branch="whole")}
     kept = {run.sequence: run for run in runs.filter(stream__branch="main")}
-    through = queries.forgotten_through(kept[len(plan)].stream)
+    through = queries.deleted_through(kept[len(plan)].stream)
     assert kept.keys() == set(range(through + 1, len(plan) + 1))
     for sequence, run in kept.items():
         same = whole[sequence]
@@ -141,8 +141,8 @@ def test_what_is_kept_and_what_comes_is_as_if_nothing_had_gone(
         stream__branch="main", resolved__lte=through
     ).exists()
     for issue in Issue.across_organizations.filter(stream__branch="main"):
-        assert rendering.issue_detail(issue, queries.lives_of(issue)).lives
-        assert issue_history.life_of(issue)
+        assert rendering.issue_detail(issue, queries.intervals_of(issue)).lives
+        assert issue_history.history_of(issue)
 
 
 # ── What stays ───────────────────────────────────────────────────────────────
@@ -273,7 +273,7 @@ def test_an_issue_that_somebody_decided_about_stays_and_comes_back(alice: Person
             "resolvedAt": None,
         }
     ]
-    assert [event.kind for event in issue_history.life_of(issue)] == [
+    assert [event.kind for event in issue_history.history_of(issue)] == [
         "triage",
         "triage",
         "resolved",
@@ -291,7 +291,7 @@ def test_past_intervals_go_and_the_issue_stays(api: Api) -> None:
     issue = Issue.across_organizations.select_related("stream").get()
     assert (issue.introduced, issue.reopenings) == (5, 2)
     assert not PastInterval.across_organizations.exists()
-    assert [event.kind for event in issue_history.life_of(issue)] == ["seen", "reopened"]
+    assert [event.kind for event in issue_history.history_of(issue)] == ["seen", "reopened"]
 
 
 def test_the_upload_and_its_bytes_go_unless_another_run_was_sent_the_same(api: Api) -> None:
@@ -355,9 +355,9 @@ def test_a_step_has_a_bound_over_all_streams(api: Api, monkeypatch: pytest.Monke
         for _ in range(6):
             upload(api, {}, branch=branch)
         age(9, branch=branch)
-    assert forget_runs(older_than=OLDER_THAN, at_most=7) == 7
+    assert delete_old_runs(older_than=OLDER_THAN, at_most=7) == 7
     assert len(sequences()) == 5
-    assert forget_runs(older_than=OLDER_THAN, at_most=7) == 3
+    assert delete_old_runs(older_than=OLDER_THAN, at_most=7) == 3
     assert sequences() == [6, 6]
 
 
@@ -368,7 +368,7 @@ def test_what_ended_with_the_first_kept_run_stays_to_be_told(api: Api) -> None:
         upload(api, found)
     age(1)
     assert forget() == 1
-    difference = queries.diff_to_forgotten(Run.across_organizations.get(sequence=2))
+    difference = queries.diff_to_deleted(Run.across_organizations.get(sequence=2))
     assert difference is not None
     assert _messages(difference.fixed) == ["about again", "about once"]
     age(2)

@@ -88,7 +88,7 @@ def test_a_cancellation_is_told(job: Job, owner: Owner) -> None:
 
 
 def test_an_owner_that_fails_changes_nothing(job: Job, owner: Owner, caplog) -> None:
-    owner.heard = None  # type: ignore[assignment]
+    owner.heard = None
     services.cancel(job)
     job.refresh_from_db()
     assert job.state == State.CANCELLED

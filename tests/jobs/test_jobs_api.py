@@ -207,7 +207,7 @@ class Stream:
 def _no_connection_stays() -> Iterator[None]:
     """The thread that looks for streams has one of its own, which the test's database outlives."""
     yield
-    streaming.looking.submit(lambda: connection.close()).result()  # noqa: PLW0108 - that thread's
+    streaming.polling.submit(lambda: connection.close()).result()  # noqa: PLW0108 - that thread's
 
 
 def events_of(answer: Any) -> list[tuple[str, dict[str, Any]]]:

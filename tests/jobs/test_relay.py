@@ -230,13 +230,13 @@ def test_what_was_lost_while_the_database_was_away_is_no_attempt(job, monkeypatc
     returned = database_now()
     ended = returned - timedelta(seconds=10)
     Job.across_organizations.filter(id=job.id).update(lease_expires_at=ended)
-    assert relay.release_expired(returned) == relay.spare_victims(returned) == 0
+    assert relay.release_expired(returned) == relay.refund_attempts(returned) == 0
     assert held.heartbeat()
 
     Job.across_organizations.filter(id=job.id).update(lease_expires_at=ended)
     long_back = returned - timedelta(seconds=30)
     Job.across_organizations.filter(id=job.id).update(lease_expires_at=long_back - timedelta(1))
-    assert relay.spare_victims(long_back) == 1
+    assert relay.refund_attempts(long_back) == 1
     job.refresh_from_db()
     assert (job.state, job.attempts, job.losses) == (State.WAITING, 0, 0)
 
@@ -265,7 +265,7 @@ def test_what_is_dated_a_day_ahead_is_not_out_of_reach_until_then(job, tidied, e
 def test_the_relay_notes_when_the_database_came_back(db):
     presence = relay.Presence()
     started = presence.since()
-    presence.note_absence()
+    presence.mark_absent()
     back = presence.since()
     assert started < back == presence.since()
 

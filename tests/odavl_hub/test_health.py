@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.problems import problem
 
 @pytest.fixture(autouse=True)
 def _ask_anew(monkeypatch):
-    monkeypatch.setattr(health, "_migrated", False)
+    monkeypatch.setattr(health, "_all_applied", threading.Event())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from odavl_hub.front_door.request_body import BodyCutShort, BodyTooSlow, Patience, RequestBody
+from odavl_hub.front_door.request_body import BodyCutShort, BodyTooSlow, ClientDeadline, RequestBody
 
 Message = dict[str, Any]
 T = TypeVar("T")
@@ -37,9 +37,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def filled(
-    receive: Callable[[], Awaitable[Message]], length: int, patience: Patience
+    receive: Callable[[], Awaitable[Message]], length: int, deadline: ClientDeadline
 ) -> tuple[BaseException | None, float, RequestBody]:
-    body = RequestBody(receive, length, patience)
+    body = RequestBody(receive, length, deadline)
     start = time.monotonic()
     try:
         await body.fill(length)
@@ -50,7 +50,7 @@ async def filled(
 
 def test_pieces_that_come_in_time_are_the_body():
     receive = pieces(b"ab", b"", b"cd", b"e", every=0.6)
-    error, seconds, body = run(filled(receive, 5, Patience(seconds=2, rate=1)))
+    error, seconds, body = run(filled(receive, 5, ClientDeadline(seconds=2, rate=1)))
     assert error is None
     assert seconds > 2  # longer than the patience for silence, which each piece renews
     assert body.read(2) + body.read() == b"abcde"
@@ -59,7 +59,7 @@ def test_pieces_that_come_in_time_are_the_body():
 
 def test_silence_ends_the_wait():
     receive = pieces(b"ab", every=0.1, ends=False)
-    error, seconds, body = run(filled(receive, 5, Patience(seconds=0.3, rate=1)))
+    error, seconds, body = run(filled(receive, 5, ClientDeadline(seconds=0.3, rate=1)))
     assert isinstance(error, BodyTooSlow)
     assert seconds > 0.3
     assert body.has_failed
@@ -67,13 +67,13 @@ def test_silence_ends_the_wait():
 
 def test_a_drip_ends_although_there_is_never_silence():
     receive = pieces(*[b"x"] * 100, every=0.05)
-    error, seconds, _ = run(filled(receive, 100, Patience(seconds=0.3, rate=100)))
+    error, seconds, _ = run(filled(receive, 100, ClientDeadline(seconds=0.3, rate=100)))
     assert isinstance(error, BodyTooSlow)
     assert seconds > 0.3
 
 
 def test_a_body_that_ends_early_is_cut_short():
-    error, _, body = run(filled(pieces(b"ab"), 5, Patience()))
+    error, _, body = run(filled(pieces(b"ab"), 5, ClientDeadline()))
     assert isinstance(error, BodyCutShort)
     assert body.has_failed
 
@@ -83,7 +83,7 @@ def test_a_thread_reads_what_is_still_to_come(size: int):
     sent = [bytes([n]) * 1_000 for n in range(40)]
 
     async def read() -> bytes:
-        body = RequestBody(pieces(*sent), 40_000, Patience())
+        body = RequestBody(pieces(*sent), 40_000, ClientDeadline())
         await body.fill(1)
         return await asyncio.to_thread(_all_of, body, size)
 

@@ -17,8 +17,8 @@ from odavl_hub.launcher.embedded import EmbeddedPostgres, EmbeddedServiceError, 
 from odavl_hub.launcher.embedded.sockets import (
     LONGEST_SOCKET_PATH,
     client_address,
-    forget_client_address,
     make_private_folder,
+    remove_client_address,
 )
 
 
@@ -165,7 +165,7 @@ def test_a_deep_folder_is_named_by_a_short_link(tmp_path):
     assert address.resolve() == deep
     assert address.parent.stat().st_mode & 0o777 == 0o700
     assert client_address(deep) == address
-    forget_client_address(deep)
+    remove_client_address(deep)
     assert not address.parent.exists()
 
 
@@ -177,7 +177,7 @@ def test_a_link_that_leads_elsewhere_is_set_right(tmp_path):
     address.symlink_to(tmp_path)
 
     assert client_address(deep).resolve() == deep
-    forget_client_address(deep)
+    remove_client_address(deep)
 
 
 def test_where_somebody_else_was_first_another_folder_takes_the_link(tmp_path, monkeypatch):
@@ -186,14 +186,14 @@ def test_where_somebody_else_was_first_another_folder_takes_the_link(tmp_path, m
     with tempfile.TemporaryDirectory(prefix="odavl-") as name:
         monkeypatch.setattr(tempfile, "tempdir", name)
         planted = client_address(deep).parent
-        forget_client_address(deep)
+        remove_client_address(deep)
         planted.symlink_to(tmp_path)
 
         address = client_address(deep)
 
         assert address.resolve() == deep
         assert address.parent != planted
-        forget_client_address(deep)
+        remove_client_address(deep)
         assert planted.is_symlink()
 
 

@@ -322,7 +322,7 @@ def test_progress_moves(alice: Person, busy: Project) -> None:
     held = claim(export["id"])
     assert held is not None
     noted = Noted(held)
-    exports.run_export(noted)  # type: ignore[arg-type]
+    exports.run_export(noted)
     assert noted.percent == sorted(noted.percent)
     assert noted.percent[-1] == 100
     assert len(noted.percent) > 5

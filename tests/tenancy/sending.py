@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.idempotency import forget_records
+from accounts.idempotency import delete_old_records
 from accounts.models import IdempotencyRecord, Project
 from insight.models import Run
 from tests.cast import Api
@@ -67,6 +67,6 @@ def forgotten(days: int) -> None:
     """Everything is ``days`` older, and what is kept for a day has gone."""
     moment = timezone.now() - timedelta(days=days)
     IdempotencyRecord.across_organizations.update(created_at=moment)
-    forget_records(older_than=timezone.now() - timedelta(hours=23))
+    delete_old_records(older_than=timezone.now() - timedelta(hours=23))
     assert not IdempotencyRecord.across_organizations.exists()
     Upload.across_organizations.update(created_at=moment)

@@ -28,15 +28,15 @@ def judged(inflating: object, error: type[Exception], body: bytes, step: int) ->
     found = b""
     pending = body
     try:
-        while not inflating.eof:  # type: ignore[attr-defined]
-            piece = inflating.decompress(pending, step)  # type: ignore[attr-defined]
-            pending = inflating.unconsumed_tail  # type: ignore[attr-defined]
+        while not inflating.eof:
+            piece = inflating.decompress(pending, step)
+            pending = inflating.unconsumed_tail
             if not piece and not pending:
                 break
             found += piece
     except error:
         return (None,)
-    return found, inflating.eof, inflating.unused_data  # type: ignore[attr-defined]
+    return found, inflating.eof, inflating.unused_data
 
 
 @settings(max_examples=300, deadline=None)

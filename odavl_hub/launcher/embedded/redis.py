@@ -16,12 +16,12 @@ from typing import IO
 from urllib.parse import quote
 
 from odavl_hub.launcher.embedded import service_process
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
 from odavl_hub.launcher.embedded.sockets import (
     client_address,
-    forget_client_address,
     make_private_folder,
+    remove_client_address,
 )
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 START_SECONDS = 300
 _SOCKET = "redis.sock"
@@ -85,7 +85,7 @@ class EmbeddedRedis:
 
     def clean_up(self) -> None:
         """To be called once it has ended."""
-        forget_client_address(self._folder)
+        remove_client_address(self._folder)
 
     @property
     def url(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 _SCRIPT = Path(__file__).with_name("launch.py")
 _ENVIRONMENT = frozenset(

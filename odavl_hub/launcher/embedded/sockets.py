@@ -15,8 +15,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from odavl_hub.launcher.embedded.errors import EmbeddedServiceError
 from odavl_hub.launcher.embedded.service_process import Account
+from odavl_hub.launcher.errors import EmbeddedServiceError
 
 LONGEST_SOCKET_PATH = 103  # macOS; Linux allows 107
 _LONGEST_NAME = ".s.PGSQL.5432"
@@ -59,7 +59,7 @@ def client_address(folder: Path) -> Path:
     )
 
 
-def forget_client_address(folder: Path) -> None:
+def remove_client_address(folder: Path) -> None:
     """Leave nothing under the temporary folder."""
     for place in _link_folders(folder):
         with suppress(OSError):

@@ -21,6 +21,6 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("arguments", nargs="*", help="see manage.py hub --help")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *_args: object, **options: Any) -> None:
         command = [sys.executable, "-m", "odavl_hub.launcher.command_line", *options["arguments"]]
         os.execv(sys.executable, command)  # noqa: S606 - no shell is the point

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.management.commands import migrate
 
 from frame.database.timeouts import ProcessKind, serving_as
 
 
 class Command(migrate.Command):
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         with serving_as(ProcessKind.MIGRATION):
             super().handle(*args, **options)
