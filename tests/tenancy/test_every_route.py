@@ -150,7 +150,9 @@ def just_short_of(scope: str) -> list[str]:
 
 def test_a_key_that_lacks_only_the_scope_is_refused(alice: Person, names: Names) -> None:
     keys = {
-        scope: key_with(alice, *just_short_of(scope)) for scope in {each for *_, each in CALLS} if scope
+        scope: key_with(alice, *just_short_of(scope))
+        for scope in {each for *_, each in CALLS}
+        if scope
     }
     for method, route, scope in CALLS:
         if scope:
@@ -259,7 +261,9 @@ def shown_to(api: Api, route: str, known: dict[str, Any], query: str = "") -> st
 
 
 @pytest.fixture
-def two_shops(alice: Person, charlie: Person, names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
+def two_shops(
+    alice: Person, charlie: Person, names: Names
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same of both organizations: slugs, run ids, contents and texts are equal."""
     globex = bound_key(charlie, create_project(by=charlie.principal, name="Shop"))
     theirs = one_of_everything(charlie, globex)
@@ -379,9 +383,7 @@ def test_a_role_opens_what_the_table_says(
     powers = ("viewer", "member", "admin", "owner")
     for route, (method, least) in PAGES.items():
         path = "/en" + filled(route, names.theirs, "acme")
-        form = {
-            name: text.format_map(names.theirs) for name, text in FORMS.get(route, {}).items()
-        }
+        form = {name: text.format_map(names.theirs) for name, text in FORMS.get(route, {}).items()}
         before = written(alice)
         answer = getattr(client, method)(path, form)
         if powers.index(teammate.role) >= powers.index(least):
