@@ -6,7 +6,6 @@ import errno
 import inspect
 import math
 from http import HTTPStatus
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -32,12 +31,6 @@ from frame.errors import error_for, is_api, problem_for_status, problem_response
 from frame.middleware import ApiFrameMiddleware
 from odavl.wire import errors as tree
 from odavl.wire.problem import CONTENT_TYPE
-
-
-def caused(error: Exception, sqlstate: str | None) -> Exception:
-    """As Django wraps what the driver raised."""
-    error.__cause__ = SimpleNamespace(pgcode=sqlstate)  # type: ignore[assignment]
-    return error
 
 
 class Cause(Exception):
@@ -165,7 +158,7 @@ def test_a_challenge_says_whether_the_key_is_at_fault(error: tree.OdavlError, sa
     challenge = problem_response(error)["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="odavl"')
     assert says in challenge
-    assert ("invalid_token" in challenge) == (not type(error) is tree.NotAuthenticated)
+    assert ("invalid_token" in challenge) == (type(error) is not tree.NotAuthenticated)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -236,11 +236,12 @@ def test_whoever_comes_back_as_another_has_it_disturbs_nothing(job: Job) -> None
 
 def all_sent(queue: str) -> list[str]:
     """The ids in the broker's queue, as a worker would receive them."""
-    found = []
     with current_app.connection_for_read() as broker:
         simple = broker.SimpleQueue(queue, no_ack=True)
-        for _ in range(messages.waiting_messages(queue) or 0):
-            found.append(simple.get(block=True, timeout=5).payload[0][0])
+        found = [
+            simple.get(block=True, timeout=60).payload[0][0]
+            for _ in range(messages.waiting_messages(queue) or 0)
+        ]
         simple.close()
     return found
 

@@ -1,4 +1,4 @@
-"""Every change of a job from every state: what is allowed, what it writes, and what stays as it was.
+"""Every change of a job from every state: what is allowed, what it writes, and what stays.
 
 Each change is one conditional UPDATE. A condition that is lost shows here as a state that moves
 although it must not.
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-
 from django.db.models.functions import Now
 
 from accounts.models import Organization

@@ -16,7 +16,7 @@ import pytest
 from django.urls import get_resolver
 
 from accounts.models import AuditEvent, Membership, Role
-from accounts.page_access import OrganizationRequest
+from accounts.page_access import OrganizationRequest, organization_page
 from accounts.permissions import HTTP_METHODS
 from accounts.services import add_member, create_api_key, create_organization, create_project
 from accounts.services import create_user as new_user
@@ -250,7 +250,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     "storage/upload-url": (),
     "storage/download-url": (),
 }
-"""What each list must show of what was made for whoever asks. The rest shows one object, or none."""
+"""What each list must show of what was made for whoever asks."""
 
 
 def shown_to(api: Api, route: str, known: dict[str, Any], query: str = "") -> str:
@@ -419,8 +419,6 @@ def test_other_methods_of_a_page_do_nothing(alice: Person, names: Names) -> None
 def test_what_a_page_is_given_is_of_the_organization_in_its_address(
     rf: Any, alice: Person, charlie: Person
 ) -> None:
-    from accounts.page_access import organization_page
-
     seen: list[OrganizationRequest] = []
 
     @organization_page
