@@ -60,6 +60,17 @@ FIXED = {
 @pytest.fixture
 def names(alice: Person, shop: Bound) -> Names:
     """One of everything, in the project Shop."""
+    theirs = one_of_everything(alice, shop)
+    nobodys = {name: uuid4() for name in theirs} | {
+        "project": "nobody",
+        "project_slug": "nobody",
+        "issue_id": theirs["issue_id"] + 1_000,
+    }
+    return Names(theirs, nobodys | FIXED)
+
+
+def one_of_everything(owner: Person, shop: Bound) -> dict[str, Any]:
+    """What an address can name, made in the project whose key is ``shop``."""
     api, wanted = shop.api, {"projectId": "shop"}
     run = posted(api, "/upload/insight", envelope(document({"a.py": [finding("a")]})))
     posted(api, "/upload/autopilot", envelope({"r": {"trust": 1}}, "recipe-trust"), (201, 422))
@@ -72,14 +83,14 @@ def names(alice: Person, shop: Bound) -> Names:
     transfer = manifest(PAYLOAD, cut(PAYLOAD, 5), metadata=wanted)
     pushed(api)
     shots = api.send("GET", "/guardian/screenshots").json()["items"]
-    issue = Issue.across_organizations.get()
+    issue = Issue.across_organizations.get(stream__project=shop.project)
     job = enqueue(
-        organization=alice.organization, job_type="unknown", payload={}, project=shop.project
+        organization=owner.organization, job_type="unknown", payload={}, project=shop.project
     )
-    theirs = {
+    return {
         "project": "shop",
         "project_slug": "shop",
-        "key_id": bound_key(alice, shop.project).key.pk,
+        "key_id": bound_key(owner, shop.project).key.pk,
         "job_id": job.pk,
         "upload_id": posted(api, "/upload/insight/init", transfer)["uploadId"],
         "file_id": stored(api, access="PROJECT"),
@@ -89,13 +100,7 @@ def names(alice: Person, shop: Bound) -> Names:
         "cycle_id": cycle["runId"],
         "test_id": test["testId"],
         "screenshot_id": shots[0]["id"],
-    }
-    nobodys = {name: uuid4() for name in theirs} | {
-        "project": "nobody",
-        "project_slug": "nobody",
-        "issue_id": issue.pk + 1_000,
-    }
-    return Names(theirs | FIXED, nobodys | FIXED)
+    } | FIXED
 
 
 def posted(api: Api, path: str, body: Any, status: tuple[int, ...] = (201,)) -> Any:
