@@ -1,8 +1,9 @@
-"""The surroundings of programs: nothing leads to code of the project."""
+"""The surroundings of programs: nothing leads to code of the project, no secret is in them."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -29,15 +30,33 @@ _FIXED = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY"
+    r"|SECRET_KEY|CREDENTIALS?)(?:_|$)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+"""An address with a password in it, such as that of a database."""
+
 
 def clean_environment(root: Path) -> dict[str, str]:
-    """The surroundings in which programs run: nothing in them leads to code of the project."""
+    """The surroundings in which programs run: nothing in them leads to code of the project.
+
+    Nor do they hold what a person or CI keeps there for others (tokens, passwords): a program that
+    reads a stranger's files has no use for it.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_DROPPED_PREFIXES) and name != "FORCE_COLOR"
+        if not name.startswith(_DROPPED_PREFIXES)
+        and name != "FORCE_COLOR"
+        and not _is_secret(name, value)
     }
     return {**kept, **_FIXED, "PATH": os.pathsep.join(safe_path(root))}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return _SECRET_NAME.search(name) is not None or _SECRET_VALUE.search(value) is not None
 
 
 def safe_path(root: Path) -> list[str]:
