@@ -20,7 +20,8 @@ from odavl.engines.insight.detectors.interface import Assignment, Detector, Read
 from odavl.engines.insight.files import GIT_TIMEOUT, Selection, select_files
 from odavl.engines.insight.fingerprints import assign_fingerprints
 from odavl.engines.insight.readable import changed_since, states_of
-from odavl.engines.insight.source_text import SourceFiles, strike_out_secrets
+from odavl.engines.insight.secret_text import strike_out_secrets
+from odavl.engines.insight.source_text import SourceFiles
 from odavl.engines.running.processes import Processes, ProgramFailed, ending_of, scratch_folder
 from odavl.engines.running.programs import Program, version_of
 from odavl.engines.running.side_by_side import Ended, Event, Work, milliseconds_since, side_by_side
