@@ -22,6 +22,9 @@ _KEY = re.compile(r"[A-Za-z_.-]{1,40}")
 _TOKEN = re.compile(r"(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{8,}")
 _VALUE = re.compile(r"(?<=[=:])\s*[^\s=:].*")
 _LONG_TOKEN = re.compile(r"(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{16,}")
+_STRUCK = re.compile(r"""(["'`])\*\*\*\1|:\*\*\*@|(?:[=:]\s*|^\s*\S+\s+|^\s*)\*\*\*$""")
+"""A value that was struck out before."""
+
 _SECRET_RULES = {
     "bandit": frozenset({"B105", "B106", "B107"}),
     "ruff": frozenset({"S105", "S106", "S107"}),
@@ -121,14 +124,16 @@ def _without_body(match: re.Match[str]) -> str:
 def strike_out(line: str) -> str:
     """``line`` without the values in it: quoted texts, tokens, passwords in addresses.
 
-    If none of these is found, all that follows the first ``=`` or ``:``, else the whole line.
+    If none of these is found, all that follows the first ``=`` or ``:``, else the whole line. What
+    was struck out once stays as it is.
     """
     struck = _URL_PASSWORD.sub(rf"\1:{STRUCK_OUT}@", line)
     struck = _QUOTED.sub(_strike_out_quoted, struck)
     struck = _TOKEN.sub(STRUCK_OUT, struck)
-    if struck == line:
+    if struck == line and not _STRUCK.search(line):
         struck = _VALUE.sub(f" {STRUCK_OUT}", line, count=1)
-    return struck if struck != line else STRUCK_OUT
+        return struck if struck != line else STRUCK_OUT
+    return struck
 
 
 def _strike_out_quoted(match: re.Match[str]) -> str:
