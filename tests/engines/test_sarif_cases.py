@@ -152,6 +152,7 @@ class TestDuplicates:
 
     def test_the_tools_own_count_counts(self):
         assert only(read(run(result(occurrenceCount=4), result()))).occurrences == 5
+        assert only(read(run(result(), result(occurrenceCount=4)))).occurrences == 5
         assert only(read(run(result(occurrenceCount=0)))).occurrences == 1
 
     @pytest.mark.parametrize(
@@ -263,7 +264,8 @@ class TestWhatTheToolSaysOfItself:
     def test_a_file_that_it_could_not_look_at_is_told(self):
         error = {"level": "error", "message": {"text": "No parse"}, **result(uri="bad.py")}
         error["message"] = {"text": "No parse"}
-        results = self.failed(error, {**error, "level": "warning"}, successful=True)
+        warning = {**error, "level": "warning", **result(uri="odd.py")}
+        results = self.failed(error, {**warning, "level": "warning"}, successful=True)
         told = report(results, "tool")
         assert (told.status, told.unread_count) == ("ran", 1)
         assert [(each.path, each.reason) for each in told.unread_files] == [("bad.py", "No parse")]

@@ -118,6 +118,7 @@ class TestPaths:
             ("file:a/b.py", "a/b.py"),
             ("FILE:///a/b.py", "a/b.py"),
             ("D:/work/a.py", "(D:)/work/a.py"),
+            ("d:/work/a.py", "(D:)/work/a.py"),
             ("file:///D:/work/../a.py", "(D:)/a.py"),
             ("/D:/work/a.py", "(D:)/work/a.py"),
             ("https://a:8443/x?id=1", "a:8443/x?id=1"),
