@@ -14,9 +14,9 @@ from insight.large_payload import LargeDocument
 from insight.payload import RESIDENT_LIMIT, Document, Header, ResidentDocument
 from insight.rows import Source
 from odavl.wire import limits
-from odavl.wire.encoding import decode_json, gunzip
+from odavl.wire.encoding import gunzip
 from odavl.wire.envelope import detector_of_type
-from odavl.wire.sarif import SARIF_DECODER
+from odavl.wire.sarif import decode_sarif
 from storage import services as storage
 from uploads.models import Upload
 
@@ -58,7 +58,7 @@ def document_of(upload_type: str, compressed: Callable[[], Iterable[bytes]], siz
         # Loaded where it is needed: most hubs never see the format.
         from odavl.engines.insight.sarif_import import results_from_sarif  # noqa: PLC0415
 
-        log = decode_json(gunzip(compressed()), SARIF_DECODER)
+        log = decode_sarif(gunzip(compressed()))
         return ResidentDocument(msgspec.json.encode(results_from_sarif(log, root=None)))
     if size > RESIDENT_LIMIT:
         return LargeDocument(compressed)

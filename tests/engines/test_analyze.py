@@ -17,7 +17,7 @@ from odavl.engines.insight.analyze import analyze, list_detectors
 from odavl.engines.insight.detectors import DETECTORS
 from odavl.engines.insight.detectors.interface import Detector, Reading
 from odavl.engines.running.processes import Command
-from odavl.engines.running.programs import Tool
+from odavl.engines.running.programs import Program
 from odavl.wire.analysis import ANALYSIS_DECODER
 from odavl.wire.errors import UsageError
 from tests.engines.documents import everything, found, report, statuses
@@ -225,15 +225,15 @@ class Sleeper(Detector):
     weight = 1
 
     def find(self, root):
-        return Tool((sys.executable,), sys.executable, "1")
+        return Program((sys.executable,), sys.executable, "1")
 
     def takes(self, path):
         return True
 
-    def commands(self, job):
-        yield Command((*job.tool.command, "-c", "import time; time.sleep(600)"))
+    def commands(self, assignment):
+        yield Command((*assignment.program.command, "-c", "import time; time.sleep(600)"))
 
-    def read(self, finished, job):
+    def read(self, finished, assignment):
         return Reading()
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from odavl.engines.insight.analyze import analyze, list_detectors
 from odavl.engines.insight.detectors.eslint import Eslint
-from odavl.engines.insight.detectors.interface import Job
-from odavl.engines.running.processes import DetectorFailed, Finished
+from odavl.engines.insight.detectors.interface import Assignment
+from odavl.engines.running.processes import Finished, ProgramFailed
 from tests.engines.documents import everything, found, report, statuses
 
 BESIDE_US = Path(sys.executable).parent
@@ -152,9 +152,9 @@ class TestEveryDetector:
         tool = detector.find(project)
         assert tool is not None
         finished = Finished(2, b"", "Oops!\n\nError: no such thing\n    at file.js:1\n")
-        job = Job(project, tool, (), frozenset(), (), whole=True, scratch=tmp_path)
-        with pytest.raises(DetectorFailed, match=r"^Error: no such thing$"):
-            detector.read(finished, job)
+        assignment = Assignment(project, tool, (), frozenset(), (), whole=True, scratch=tmp_path)
+        with pytest.raises(ProgramFailed, match=r"^Error: no such thing$"):
+            detector.read(finished, assignment)
 
     @needs_eslint
     def test_eslint_calls_a_file_that_does_not_parse_a_finding(self, project):

@@ -1,50 +1,22 @@
 """SARIF of any tool, read as an analysis."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from odavl.engines.insight.analyze import analyze
-from odavl.engines.insight.sarif_export import sarif_from_results
-from odavl.engines.insight.sarif_import import detector_name, results_from_sarif
-from odavl.engines.insight.sarif_paths import PROJECT_PATH, RunPaths
-from odavl.wire.analysis import AnalysisResults, Diagnostic
-from odavl.wire.sarif import SARIF_DECODER, ArtifactLocation, SarifLog, SarifRun
+from odavl.engines.insight.sarif_import import Source, detector_name, read_sarif, results_from_sarif
+from odavl.wire.analysis import AnalysisResults
+from odavl.wire.sarif import SARIF_DECODER
 from tests.engines.documents import everything, report, statuses
 from tests.engines.matching import compare
+from tests.engines.sarif_logs import log, only, read, result, run
 from tests.yardstick import yardsticks_of
 
 SAMPLES = Path(__file__).parent / "sarif"
 BESIDE_US = Path(sys.executable).parent
-
-
-def log(*runs: dict) -> SarifLog:
-    return SARIF_DECODER.decode(json.dumps({"version": "2.1.0", "runs": runs}))
-
-
-def run(*results: dict, name: str = "Tool", rules=(), **fields) -> dict:
-    tool = {"driver": {"name": name, "rules": list(rules)}}
-    return {"tool": tool, "results": list(results), **fields}
-
-
-def result(text: str = "Bad", uri: str = "a.py", line: int = 1, **fields) -> dict:
-    place = {"artifactLocation": {"uri": uri}, "region": {"startLine": line}}
-    return {"message": {"text": text}, "locations": [{"physicalLocation": place}], **fields}
-
-
-def only(results: AnalysisResults) -> Diagnostic:
-    (one,) = everything(results)
-    return one
-
-
-def read(*runs: dict, root: Path | None = None) -> AnalysisResults:
-    return results_from_sarif(log(*runs), root=root)
 
 
 def sample(name: str, root: Path | None = None) -> AnalysisResults:
@@ -107,32 +79,35 @@ class TestTheRealTools:
         assert keys[0] == keys[1]
         assert compare(told.diagnostics, ours.diagnostics) == (0, 0, 3)
 
-    def test_our_own_sarif_comes_back_whole(self, project):
-        ours = analyze(project, detectors=["ruff", "bandit", "detect-secrets", "vulture"])
-        ours.diagnostics["pay.py"][0].suppressed = True
-        encoded = msgspec.json.encode(sarif_from_results(ours))
-        back = results_from_sarif(SARIF_DECODER.decode(encoded), root=None)
-        assert compare(ours.diagnostics, back.diagnostics) == (0, 0, ours.finding_count)
-        assert statuses(back) == statuses(ours)
-
-        def facts(results: AnalysisResults) -> list[tuple]:
-            return sorted(
-                (path, one.source, one.code, one.severity, one.line, one.column, one.suppressed)
-                for path, found in results.diagnostics.items()
-                for one in found
-            )
-
-        assert facts(back) == facts(ours)
-
 
 class TestWhatCounts:
-    @pytest.mark.parametrize("kind", ["pass", "notApplicable", "informational", "open", "review"])
-    def test_what_is_no_failure_is_no_finding(self, kind):
-        assert read(run(result(kind=kind))).diagnostics == {}
+    @pytest.mark.parametrize("kind", ["pass", "notApplicable", "informational", "open"])
+    def test_what_is_no_failure_is_no_finding_and_counted(self, kind):
+        imported = read_sarif([Source(log(run(result(kind=kind), result(kind=kind))))], root=None)
+        assert imported.results.diagnostics == {}
+        assert imported.left_out.results == {kind: 2}
+        told = report(imported.results, "tool").detail
+        assert told == f"Left out, as they are no findings: 2 {kind}."
+
+    def test_what_a_person_is_to_review_is_a_finding_as_bad_as_its_rule_says(self):
+        rules = [{"id": "A", "defaultConfiguration": {"level": "error"}}]
+        one = result(kind="review", level="none", ruleId="A")
+        assert only(read(run(one, rules=rules))).severity == "high"
+        assert only(read(run(result(kind="review")))).severity == "medium"
+
+    def test_where_the_tool_could_not_decide_it_does_not_speak_for_the_file(self):
+        results = read(run(result(kind="open"), result(kind="open"), result(uri="b.py")))
+        told = report(results, "tool")
+        assert [(each.path, each.reason) for each in told.unread_files] == [
+            ("a.py", "the tool could not decide here (2 open)")
+        ]
+        assert told.unread_count == 1
 
     def test_what_the_tools_baseline_calls_absent_is_no_finding(self):
-        found = read(run(result(baselineState="absent"), result(baselineState="unchanged")))
-        assert found.finding_count == 1
+        source = Source(log(run(result(baselineState="absent"), result(baselineState="unchanged"))))
+        imported = read_sarif([source], root=None)
+        assert imported.results.finding_count == 1
+        assert imported.left_out.results == {"absent": 1}
 
     @pytest.mark.parametrize(
         ("suppressions", "expected"),
@@ -166,7 +141,7 @@ class TestWhatCounts:
 
 class TestSeveralRuns:
     def test_of_one_tool_are_one_detector(self):
-        results = read(run(result()), run(result(uri="b.py"), result()))
+        results = read(run(result()), run(result(uri="b.py"), result(line=2)))
         assert statuses(results) == {"tool": "ran"}
         assert report(results, "tool").findings == results.finding_count == 3
         assert len({each.fingerprint for each in results.diagnostics["a.py"]}) == 2
@@ -186,80 +161,6 @@ class TestSeveralRuns:
         del none["results"]
         assert statuses(read(none, run(result()))) == {"tool": "ran"}
         assert statuses(read(run(result()), none)) == {"tool": "ran"}
-
-
-class TestRules:
-    RULES = (
-        {
-            "id": "A1",
-            "helpUri": "https://example.com/A1",
-            "defaultConfiguration": {"level": "note"},
-        },
-        {
-            "id": "B2",
-            "shortDescription": {"text": "Short"},
-            "messageStrings": {"default": {"text": "{0} is {1}, {{really}} {7}"}},
-            "properties": {"security-severity": "9.1"},
-        },
-    )
-
-    def one(self, **fields) -> Diagnostic:
-        return only(read(run(result(**fields), rules=self.RULES)))
-
-    def test_by_id(self):
-        found = self.one(ruleId="A1")
-        assert (found.code, found.severity, found.url) == ("A1", "low", "https://example.com/A1")
-
-    def test_by_index(self):
-        assert self.one(ruleIndex=0).code == "A1"
-        assert self.one(rule={"index": 1}).severity == "critical"
-
-    def test_an_index_that_disagrees_with_the_id_does_not_count(self):
-        found = self.one(ruleId="A1", ruleIndex=1)
-        assert (found.code, found.severity) == ("A1", "low")
-
-    def test_a_part_of_a_rule(self):
-        found = self.one(ruleId="A1/sub/part")
-        assert (found.code, found.severity) == ("A1/sub/part", "low")
-
-    def test_an_index_beyond_the_rules(self):
-        assert self.one(ruleIndex=99).code == ""
-        assert self.one(rule={"index": 0, "toolComponent": {"index": 5}}).code == ""
-
-    def test_of_an_extension(self):
-        one = run(result(rule={"index": 0, "toolComponent": {"index": 0}}, ruleIndex=1))
-        one["tool"]["driver"]["rules"] = list(self.RULES)
-        one["tool"]["extensions"] = [{"name": "pack", "rules": [{"id": "X9"}]}]
-        assert only(read(one)).code == "X9"
-
-    def test_the_results_own_level_counts_before_the_rules(self):
-        assert self.one(ruleId="A1", level="error").severity == "high"
-
-    def test_without_any_level_it_is_a_warning(self):
-        assert self.one(ruleId="Z").severity == "medium"
-
-    @pytest.mark.parametrize("value", ["high", "", [], None, True])
-    def test_a_score_that_is_none_does_not_count(self, value):
-        rules = [{"id": "S", "properties": {"security-severity": value}}]
-        found = only(read(run(result(ruleId="S", level="error"), rules=rules)))
-        assert found.severity == "high"
-
-    def test_a_message_by_id_with_arguments(self):
-        message = {"id": "default", "arguments": ["x", "bad"]}
-        found = self.one(ruleId="B2", message=message)
-        assert found.message == "x is bad, {really} {7}"
-
-    def test_without_a_message_the_rules_description(self):
-        assert self.one(ruleId="B2", message={}).message == "Short"
-        assert self.one(ruleId="A1", message={}).message == "A1"
-        assert self.one(message={"id": "none"}).message == "(no message)"
-
-    def test_braces_without_arguments_stay(self):
-        assert self.one(text="use {0} and {{}}").message == "use {0} and {{}}"
-
-    def test_links_to_other_places_of_the_log_are_only_their_text(self):
-        found = self.one(text="See [this](1), [that](https://example.com) and [x](sarif:/runs/0).")
-        assert found.message == "See this, [that](https://example.com) and x."
 
 
 class TestWhatIsShown:
@@ -300,101 +201,13 @@ class TestWhatIsShown:
             ("ESLint", "eslint"),
             ("", "sarif"),
             ("///", "sarif"),
-            ("Ünï\nX", "n-x"),
+            ("Ünï\nX", "ünï-x"),
+            ("静的解析", "静的解析"),
             ("x" * 99, "x" * 64),
         ],
     )
     def test_names_of_detectors(self, tool, name):
         assert detector_name(tool) == name
-
-
-class TestPaths:
-    def path(self, location: dict, root: str | None = None, **fields) -> str:
-        paths = RunPaths(
-            msgspec.convert({"tool": {}, **fields}, SarifRun), Path(root) if root else None
-        )
-        return paths.path_of(msgspec.convert(location, ArtifactLocation))
-
-    @pytest.mark.parametrize(
-        ("uri", "expected"),
-        [
-            ("src/a.py", "src/a.py"),
-            ("./src//a.py", "src/a.py"),
-            ("src/a%20b%C3%BC.py", "src/a bü.py"),
-            ("src\\win\\a.py", "src/win/a.py"),
-            ("file:///home/alice/shop/src/a.py", "src/a.py"),
-            ("file:/home/alice/shop/src/a.py", "src/a.py"),
-            ("file://localhost/home/alice/shop/src/a.py", "src/a.py"),
-            ("/home/alice/shop/src/a.py", "src/a.py"),
-            ("file:///home/alice/shop/src/a.py?x#y", "src/a.py"),
-            ("file:///etc/passwd", "etc/passwd"),
-            ("../../../etc/passwd", "etc/passwd"),
-            ("file:///home/alice/shop/../secret", "home/alice/secret"),
-            ("C:\\work\\a.py", "work/a.py"),
-            ("file:///C:/work/a.py", "work/a.py"),
-            ("file://server/share/a.py", "server/share/a.py"),
-            ("https://example.com/a.py", "example.com/a.py"),
-            ("a\0b.py", "a␀b.py"),
-            ("", PROJECT_PATH),
-            (".", PROJECT_PATH),
-        ],
-    )
-    def test_uris(self, uri, expected):
-        assert self.path({"uri": uri}, root="/home/alice/shop") == expected
-
-    def test_a_root_with_a_common_beginning_is_another(self):
-        location = {"uri": "file:///home/alice/shopping/a.py"}
-        assert self.path(location, root="/home/alice/shop") == "home/alice/shopping/a.py"
-
-    def test_a_base_that_is_not_defined_is_the_root(self):
-        assert self.path({"uri": "src/a.py", "uriBaseId": "%SRCROOT%"}) == "src/a.py"
-
-    def test_bases_stand_on_each_other(self):
-        bases = {
-            "PROJECTROOT": {"uri": "file:///builds/7/shop/"},
-            "%SRCROOT%": {"uri": "src/", "uriBaseId": "PROJECTROOT"},
-        }
-        location = {"uri": "deep/a.py", "uriBaseId": "%SRCROOT%"}
-        assert self.path(location, originalUriBaseIds=bases) == "deep/a.py"
-        assert (
-            self.path(location, root="/builds/7/shop", originalUriBaseIds=bases) == "src/deep/a.py"
-        )
-
-    def test_bases_in_a_ring_come_to_an_end(self):
-        bases = {"A": {"uri": "a/", "uriBaseId": "B"}, "B": {"uri": "b/", "uriBaseId": "A"}}
-        path = self.path({"uri": "x.py", "uriBaseId": "A"}, originalUriBaseIds=bases)
-        assert path.endswith("/x.py")
-
-    def test_an_absolute_path_below_the_runs_own_root(self):
-        bases = {"SRCROOT": {"uri": "file:///builds/7/shop"}}
-        location = {"uri": "file:///builds/7/shop/src/a.py"}
-        assert self.path(location, originalUriBaseIds=bases) == "src/a.py"
-
-    def test_a_checkout_that_the_run_names(self):
-        provenance = [{"repositoryUri": "x", "mappedTo": {"uri": "file:///builds/9/"}}]
-        location = {"uri": "file:///builds/9/a.py"}
-        assert self.path(location, versionControlProvenance=provenance) == "a.py"
-
-    def test_a_number_in_the_list_of_files(self):
-        artifacts = [{"location": {"uri": "a.py"}}, {"location": {"uri": "b.py"}}]
-        assert self.path({"index": 1}, artifacts=artifacts) == "b.py"
-        assert self.path({"index": 9}, artifacts=artifacts) == PROJECT_PATH
-
-    def test_a_finding_without_a_place_is_about_the_project(self):
-        results = read(
-            run({"message": {"text": "x"}}, {"message": {"text": "x"}, "locations": [{}]})
-        )
-        assert list(results.diagnostics) == [PROJECT_PATH]
-        assert results.metrics.files_analyzed == 0
-
-    @given(st.text(), st.one_of(st.none(), st.just("/home/alice/shop")))
-    def test_no_path_leads_anywhere_else(self, uri, root):
-        path = self.path({"uri": uri}, root=root)
-        assert path
-        assert len(path) <= 1024
-        assert not path.startswith("/")
-        assert ".." not in path.split("/")
-        assert "\0" not in path
 
 
 def test_a_hundred_thousand_results_take_about_a_second():

@@ -140,7 +140,10 @@ def test_the_full_analysis() -> None:
         "basedpyright": "failed",
         "eslint": "not-installed",
         "mypy": "skipped",
+        "codeql/language:python": "ran",
     }
+    assert shell.occurrences == 3
+    assert results.scope.detectors[-1].category == "/language:python"
     assert results.git.branch == "feature/checkout"
     assert results.metrics.code_lines == 310
 
@@ -193,10 +196,17 @@ def test_a_workspaces_files_are_such_as_may_travel() -> None:
 def test_sarif_of_another_tool() -> None:
     [run] = decoded("sarif").runs
     assert run.tool.driver.name == "Semgrep OSS"
-    first, second = results_of(run)
+    first, second, third, fourth = results_of(run)
     assert first.locations[0].physical_location.artifact_location.uri == "src/app%20one.py"
     assert first.fixes[0].artifact_changes[0].replacements[0].inserted_content.text
     assert second.suppressions[0].kind == "inSource"
+    assert third.rule.tool_component.name == "pack"
+    assert third.locations[0].logical_locations[0].index == 0
+    assert (third.occurrence_count, third.provenance.invocation_index) == (2, 0)
+    assert fourth.locations[0].physical_location.region.byte_offset == 8
+    assert run.external_property_file_references.results[0].location.uri == "more.json"
+    [override] = run.invocations[0].rule_configuration_overrides
+    assert (override.descriptor.id, override.configuration.level) == ("python.lang.eval", "note")
 
 
 def test_a_ledger_tells_what_held_and_what_did_not() -> None:

@@ -41,6 +41,8 @@ class Diagnostic(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Tru
     """What to do about it, for a person; or a replacement text."""
     url: str = ""
     suppressed: bool = False
+    occurrences: Annotated[int, Meta(ge=1)] = 1
+    """How often the tool told exactly this: of a header once for each file that includes it."""
 
 
 class UnreadFile(msgspec.Struct, kw_only=True, rename="camel"):
@@ -54,6 +56,9 @@ class DetectorReport(msgspec.Struct, kw_only=True, rename="camel"):
     """What became of one detector. Only one that ``ran`` speaks for its findings."""
 
     name: str
+    """The tool's, and behind a ``/`` the category where there is one: what its findings name."""
+    category: str = ""
+    """What kind of analysis by that tool it was, as the tool says: ``/language:python``."""
     version: str = ""
     status: DetectorStatus = "ran"
     findings: int = 0

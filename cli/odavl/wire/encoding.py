@@ -6,6 +6,7 @@ Sizes are bytes. Every failure is one of :class:`~odavl.wire.errors.RefusedError
 from __future__ import annotations
 
 import binascii
+import codecs
 import hashlib
 import re
 from base64 import b64decode
@@ -31,6 +32,14 @@ _STEP_IN_PATH = re.compile(r"\.(?P<field>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
 _LONE_SURROGATE = re.compile(
     rb"(?<!\\)((?:\\\\)*)"
     rb"(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # Before those of UTF-16, with which UTF-32's begins.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 T = TypeVar("T")
 VISIBLE_NUL = "␀"
@@ -114,6 +123,23 @@ def decode_json(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> 
         if repaired != body:
             return decode_json(repaired, decoder)
         raise MalformedJson(f"The document is not valid JSON: {error}.") from error
+
+
+def as_utf8(body: bytes) -> bytes:
+    """JSON without its byte order mark, in UTF-8 whichever encoding the mark tells.
+
+    RFC 8259, section 8.1: a reader may ignore the mark. Windows' own tools write it, and UTF-16.
+    Raises :class:`MalformedJson` where the bytes are not what the mark says.
+    """
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            if encoding == "utf-8":
+                return body[len(mark) :]
+            try:
+                return body[len(mark) :].decode(encoding).encode()
+            except UnicodeError as error:
+                raise MalformedJson(f"The document is not valid {encoding.upper()}.") from error
+    return body
 
 
 def decode_part(part: msgspec.Raw, decoder: msgspec.json.Decoder[T], pointer: str) -> T:

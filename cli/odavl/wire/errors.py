@@ -256,6 +256,10 @@ class RefusedError(OdavlError):
     title = "Refused"
     exit_code = 5
 
+    def of(self, name: str) -> RefusedError:
+        """The same error, told of the document ``name``: one of several."""
+        return type(self)(f"{name}: {self.detail}", errors=self.errors)
+
 
 class MalformedRequest(RefusedError):
     code = "malformed_request"

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from odavl.wire import limits
-from odavl.wire.encoding import decode_part
+from odavl.wire.encoding import as_utf8, decode_json, decode_part
 
 Level = Literal["none", "note", "warning", "error"]
 Index = Annotated[int, Meta(ge=-1)]
@@ -48,12 +48,16 @@ class ArtifactContent(_Part):
 
 
 class Region(_Part):
-    """§3.30; lines and columns are 1-based."""
+    """§3.30; lines and columns are 1-based, offsets 0-based (-1 where there is none)."""
 
     start_line: Position | None = None
     start_column: Position | None = None
     end_line: Position | None = None
     end_column: Position | None = None
+    char_offset: Index = -1
+    char_length: Index = -1
+    byte_offset: Index = -1
+    byte_length: Index = -1
     snippet: ArtifactContent | None = None
 
 
@@ -65,10 +69,22 @@ class PhysicalLocation(_Part):
     context_region: Region | None = None
 
 
+class LogicalLocation(_Part):
+    """§3.33; in a location it may be only the number of one that the run lists."""
+
+    name: str | None = None
+    fully_qualified_name: str | None = None
+    decorated_name: str | None = None
+    kind: str | None = None
+    index: Index = -1
+    parent_index: Index = -1
+
+
 class Location(_Part):
     """§3.28."""
 
     physical_location: PhysicalLocation | None = None
+    logical_locations: list[LogicalLocation] = msgspec.field(default_factory=list)
 
 
 class Suppression(_Part):
@@ -105,6 +121,7 @@ class RuleReference(_Part):
 
     id: str | None = None
     index: Index = -1
+    guid: str | None = None
     tool_component: ToolComponentReference | None = None
 
 
@@ -113,6 +130,13 @@ class ToolComponentReference(_Part):
 
     name: str | None = None
     index: Index = -1
+    guid: str | None = None
+
+
+class ResultProvenance(_Part):
+    """§3.48."""
+
+    invocation_index: Index = -1
 
 
 class Result(_Part):
@@ -126,8 +150,12 @@ class Result(_Part):
     kind: str = "fail"
     baseline_state: str | None = None
     locations: list[Location] = msgspec.field(default_factory=list)
+    analysis_target: ArtifactLocation | None = None
+    occurrence_count: Annotated[int, Meta(ge=0)] | None = None
+    provenance: ResultProvenance | None = None
     suppressions: list[Suppression] = msgspec.field(default_factory=list)
     fixes: list[Fix] = msgspec.field(default_factory=list)
+    fingerprints: dict[str, str] = msgspec.field(default_factory=dict)
     partial_fingerprints: dict[str, str] = msgspec.field(default_factory=dict)
     properties: dict[str, object] = msgspec.field(default_factory=dict)
 
@@ -148,6 +176,7 @@ class RuleDescriptor(_Part):
     """§3.49, reportingDescriptor."""
 
     id: str = ""
+    guid: str | None = None
     name: str | None = None
     help_uri: str | None = None
     short_description: MessageString | None = None
@@ -162,8 +191,10 @@ class ToolComponent(_Part):
     """§3.19."""
 
     name: str = ""
+    guid: str | None = None
     version: str | None = None
     semantic_version: str | None = None
+    global_message_strings: dict[str, MessageString] = msgspec.field(default_factory=dict)
     rules: list[RuleDescriptor] = msgspec.field(default_factory=list)
 
 
@@ -175,15 +206,35 @@ class SarifTool(_Part):
 
 
 class Artifact(_Part):
-    """§3.24."""
+    """§3.24; one with a parent lies inside of it, such as a file in an archive."""
 
     location: ArtifactLocation | None = None
+    parent_index: Index = -1
+    contents: ArtifactContent | None = None
+
+
+class ConfigurationOverride(_Part):
+    """§3.51."""
+
+    descriptor: RuleReference = msgspec.field(default_factory=RuleReference)
+    configuration: Configuration = msgspec.field(default_factory=Configuration)
+
+
+class Notification(_Part):
+    """§3.58: what the tool has to say of its own work."""
+
+    message: Message = msgspec.field(default_factory=Message)
+    level: str = "warning"
+    locations: list[Location] = msgspec.field(default_factory=list)
+    descriptor: RuleReference | None = None
 
 
 class Invocation(_Part):
     """§3.20."""
 
     execution_successful: bool = True
+    rule_configuration_overrides: list[ConfigurationOverride] = msgspec.field(default_factory=list)
+    tool_execution_notifications: list[Notification] = msgspec.field(default_factory=list)
     start_time_utc: str | None = None
     end_time_utc: str | None = None
 
@@ -197,6 +248,44 @@ class VersionControlDetails(_Part):
     mapped_to: ArtifactLocation | None = None
 
 
+class AutomationDetails(_Part):
+    """§3.17; ``id`` is a path whose last step names the run, the others its category."""
+
+    id: str | None = None
+    guid: str | None = None
+
+
+class ExternalFile(_Part):
+    """§3.15: where a part of a run lies, in a file of its own or at the end of the log."""
+
+    location: ArtifactLocation | None = None
+    guid: str | None = None
+
+
+class ExternalFiles(_Part):
+    """§3.14.2, as far as they hold what is read here."""
+
+    artifacts: list[ExternalFile] = msgspec.field(default_factory=list)
+    driver: ExternalFile | None = None
+    extensions: list[ExternalFile] = msgspec.field(default_factory=list)
+    invocations: list[ExternalFile] = msgspec.field(default_factory=list)
+    logical_locations: list[ExternalFile] = msgspec.field(default_factory=list)
+    results: list[ExternalFile] = msgspec.field(default_factory=list)
+
+
+class ExternalProperties(_Part):
+    """§4.2 and §4.3: the content of such a file."""
+
+    guid: str | None = None
+    run_guid: str | None = None
+    artifacts: list[Artifact] = msgspec.field(default_factory=list)
+    driver: ToolComponent | None = None
+    extensions: list[ToolComponent] = msgspec.field(default_factory=list)
+    invocations: list[Invocation] = msgspec.field(default_factory=list)
+    logical_locations: list[LogicalLocation] = msgspec.field(default_factory=list)
+    results: list[msgspec.Raw] = msgspec.field(default_factory=list)
+
+
 class SarifRun(_Part):
     """§3.14; ``results`` None means that no scan took place.
 
@@ -208,6 +297,9 @@ class SarifRun(_Part):
     results: list[msgspec.Raw] | None = None
     artifacts: list[Artifact] = msgspec.field(default_factory=list)
     invocations: list[Invocation] = msgspec.field(default_factory=list)
+    automation_details: AutomationDetails | None = None
+    external_property_file_references: ExternalFiles | None = None
+    logical_locations: list[LogicalLocation] = msgspec.field(default_factory=list)
     original_uri_base_ids: dict[str, ArtifactLocation] = msgspec.field(default_factory=dict)
     version_control_provenance: list[VersionControlDetails] = msgspec.field(default_factory=list)
 
@@ -217,10 +309,20 @@ class SarifLog(_Part):
 
     version: Literal["2.1.0"]
     runs: list[SarifRun]
+    inline_external_properties: list[ExternalProperties] = msgspec.field(default_factory=list)
 
 
 SARIF_DECODER = msgspec.json.Decoder(SarifLog)
+EXTERNAL_DECODER = msgspec.json.Decoder(ExternalProperties)
 _RESULT = msgspec.json.Decoder(Result)
+
+
+def decode_sarif(body: bytes) -> SarifLog:
+    """A log in any of the encodings that tools write.
+
+    Raises :class:`~odavl.wire.errors.RefusedError` for what is none.
+    """
+    return decode_json(as_utf8(body), SARIF_DECODER)
 
 
 def results_of(run: SarifRun, pointer: str = "") -> Iterator[Result]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from odavl import __version__
 from odavl.commands.insight import text_output
 from odavl.commands.session import Session
-from odavl.commands.terminal import ProgressLine, printable
+from odavl.commands.terminal import ProgressLine, plural, printable
 from odavl.commands.uploading import chosen_project, failure_line, no_hub
 from odavl.hub.run_files import own_files
 from odavl.hub.uploads import UploadResult, upload
@@ -28,6 +29,9 @@ from odavl.wire.analysis import (
 )
 from odavl.wire.envelope import UploadMetadata
 from odavl.wire.errors import InternalError, LocalStorageFailed
+
+if TYPE_CHECKING:
+    from odavl.engines.insight.sarif_import import LeftOut
 
 FINDINGS = 1
 SIGNATURES = "error-signatures.json"
@@ -52,8 +56,17 @@ class Outcome:
         session.flags["fail_on"] = self.fail_on
 
 
-def conclude(session: Session, results: AnalysisResults, asked: Outcome) -> int:
-    """Do with ``results`` what is asked, and give the command's exit code."""
+def conclude(
+    session: Session,
+    results: AnalysisResults,
+    asked: Outcome,
+    *,
+    left_out: LeftOut | None = None,
+) -> int:
+    """Do with ``results`` what is asked, and give the command's exit code.
+
+    ``left_out`` is what an imported log holds and ``results`` do not.
+    """
     from odavl.engines.insight.report import write_export
 
     git = git_facts(session.root)
@@ -65,11 +78,13 @@ def conclude(session: Session, results: AnalysisResults, asked: Outcome) -> int:
     results.tool.version = results.tool.version or __version__
     project_folder(session.root, make=True)
     export = write_export(session.root, results)
+    if left_out is not None:
+        _tell_left_out(session, left_out)
     _print(session, results, asked)
     sent = _uploaded(session, results, asked, export) if session.settings.auto_upload else None
     _tell_upload(session, sent, asked)
     if session.json:
-        session.emit(_document(results, export, sent))
+        session.emit(_document(results, export, sent, left_out))
     return _exit_code(session, results, sent)
 
 
@@ -161,10 +176,31 @@ def _tell_upload(session: Session, sent: UploadResult | None, asked: Outcome) ->
         (session.show if asked.format_name == "text" and not asked.output else session.say)(line)
 
 
+def _tell_left_out(session: Session, left_out: LeftOut) -> None:
+    if left_out.results:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(left_out.results.items()))
+        total = left_out.results.total()
+        session.say(f"Left out, as they are no findings: {plural(total, 'result')} ({kinds}).")
+    if left_out.duplicates:
+        session.say(f"Told more than once, exactly the same: {left_out.duplicates:,} times.")
+    if left_out.files:
+        count = plural(len(left_out.files), "part")
+        session.warn(f"Not at hand: {count} of the log: {', '.join(left_out.files)}.")
+
+
 def _document(
-    results: AnalysisResults, export: Path, sent: UploadResult | None
+    results: AnalysisResults,
+    export: Path,
+    sent: UploadResult | None,
+    left_out: LeftOut | None,
 ) -> dict[str, object]:
     document: dict[str, object] = msgspec.to_builtins(results)
+    if left_out is not None:
+        document["leftOut"] = {
+            "results": dict(left_out.results),
+            "duplicates": left_out.duplicates,
+            "files": left_out.files,
+        }
     return {
         **document,
         "counts": text_output.counts(results),

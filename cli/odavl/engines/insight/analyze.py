@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
-import shutil
-import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,14 +16,15 @@ import msgspec
 
 import odavl
 from odavl.engines.insight.detectors import DETECTORS
-from odavl.engines.insight.detectors.interface import Detector, Job, Reading
+from odavl.engines.insight.detectors.interface import Assignment, Detector, Reading
 from odavl.engines.insight.files import GIT_TIMEOUT, Selection, select_files
 from odavl.engines.insight.fingerprints import assign_fingerprints
 from odavl.engines.insight.readable import changed_since, states_of
-from odavl.engines.insight.source_text import SourceFiles, strike_out_secrets
-from odavl.engines.running.processes import DetectorFailed, Finished, Processes
-from odavl.engines.running.programs import Tool as Program
-from odavl.engines.running.programs import version_of
+from odavl.engines.insight.secret_text import strike_out_secrets
+from odavl.engines.insight.source_text import SourceFiles
+from odavl.engines.running.processes import Processes, ProgramFailed, ending_of, scratch_folder
+from odavl.engines.running.programs import Program, version_of
+from odavl.engines.running.side_by_side import Ended, Event, Work, milliseconds_since, side_by_side
 from odavl.wire import limits
 from odavl.wire.analysis import (
     AnalysisResults,
@@ -45,9 +41,6 @@ from odavl.wire.errors import UsageError
 
 DETECTOR_TIMEOUT = 600
 """Seconds that one detector may take."""
-
-_GLANCE = 0.2
-"""Seconds between two looks at whether somebody has interrupted us."""
 
 _CODE_SUFFIXES = (".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 
@@ -85,8 +78,6 @@ class _Outcome:
 
 
 Progress = Callable[[DetectorProgress], None]
-_Events = queue.SimpleQueue[tuple[Detector, _Outcome | None]]
-"""A detector has started (None) or has ended."""
 
 
 def analyze(
@@ -132,7 +123,7 @@ def analyze(
         ),
         metrics=Metrics(
             files_analyzed=_count_taken(chosen, selection),
-            duration_ms=_milliseconds_since(started),
+            duration_ms=milliseconds_since(started),
             code_lines=_count_code_lines(root, selection),
         ),
         analysed_at=analysed_at,
@@ -202,59 +193,51 @@ class _Run:
         self._timeout = timeout
 
     def side_by_side(self, detectors: list[Detector], on_progress: Progress) -> list[_Outcome]:
-        """Run each in a slot of its own, the longest first; the outcomes in the order given."""
-        events: _Events = queue.SimpleQueue()
-        threads = ThreadPoolExecutor(_slots(), thread_name_prefix="detector")
-        try:
-            for detector in sorted(detectors, key=lambda each: -each.weight):
-                threads.submit(self._run_in_thread, detector, events)
-            outcomes = _collect(events, len(detectors), on_progress)
-        except BaseException:
-            self._processes.stop()
-            raise
-        finally:
-            threads.shutdown(cancel_futures=True)
-        return [outcomes[detector.name] for detector in detectors]
+        """Run each in a slot of its own; the outcomes in the order given."""
+        named = {detector.name: detector for detector in detectors}
 
-    def _run_in_thread(self, detector: Detector, events: _Events) -> None:
-        events.put((detector, None))
-        started = time.monotonic()
-        try:
-            outcome = self.run_one(detector)
-        except DetectorFailed as failure:
-            outcome = _without_findings(detector, "failed", str(failure))
-        except OSError as error:
-            outcome = _without_findings(detector, "failed", f"{error}")
-        except BaseException as error:  # noqa: BLE001 - only that detector is lost, and told
-            reason = f"A defect in odavl: {type(error).__name__}: {error}"
-            outcome = _without_findings(detector, "failed", reason)
-        outcome.report.duration_ms = _milliseconds_since(started)
-        events.put((detector, outcome))
+        def tell(event: Event[_Outcome]) -> None:
+            outcome = event.ended and _outcome_of(named[event.name], event.ended)
+            on_progress(
+                DetectorProgress(
+                    detector=event.name,
+                    state=event.state,
+                    finished=event.finished,
+                    total=event.total,
+                    report=outcome.report if outcome else None,
+                )
+            )
+
+        works = [Work(each.name, partial(self.run_one, each), each.weight) for each in detectors]
+        ended = side_by_side(works, self._processes, tell)
+        return [_outcome_of(*each) for each in zip(detectors, ended, strict=True)]
 
     def run_one(self, detector: Detector) -> _Outcome:
         """The detector's findings, or why there are none."""
         deadline = time.monotonic() + self._timeout
-        tool = detector.find(self._root)
-        if tool is None:
+        program = detector.find(self._root)
+        if program is None:
             return _without_findings(detector, "not-installed", detector.install)
-        tool = replace(tool, version=version_of(tool, self._processes, timeout=self._timeout))
+        program = replace(
+            program, version=version_of(program, self._processes, timeout=self._timeout)
+        )
         refused = self._refused(detector)
         files = tuple(
             path for path in self._selection.files if detector.takes(path) and path not in refused
         )
         if not files:
             reason = "There are no files for it here."
-            outcome = _without_findings(detector, "skipped", reason, tool.version)
+            outcome = _without_findings(detector, "skipped", reason, program.version)
             outcome.unread = refused
             return outcome
         try:
-            reading = self._run_commands(detector, tool, files, deadline)
-        except DetectorFailed as failure:
-            return _without_findings(detector, "failed", str(failure), tool.version)
+            reading = self._run_commands(detector, program, files, deadline)
+        except ProgramFailed as failure:
+            return _without_findings(detector, "failed", str(failure), program.version)
         return _Outcome(
             DetectorReport(
                 name=detector.name,
-                version=tool.version,
+                version=program.version,
                 findings=sum(map(len, reading.diagnostics.values())),
                 detail=reading.detail[: limits.MAX_MESSAGE_LENGTH],
             ),
@@ -271,25 +254,25 @@ class _Run:
         }
 
     def _run_commands(
-        self, detector: Detector, tool: Program, files: tuple[str, ...], deadline: float
+        self, detector: Detector, program: Program, files: tuple[str, ...], deadline: float
     ) -> Reading:
         whole = Reading()
         details = []
-        with _scratch_folder() as scratch:
-            job = Job(
+        with scratch_folder() as scratch:
+            assignment = Assignment(
                 root=self._root,
-                tool=tool,
+                program=program,
                 files=files,
                 looked_at=self._looked_at,
                 all_files=self._selection.project,
                 whole=self._selection.scope is None,
                 scratch=scratch,
             )
-            for command in detector.commands(job):
+            for command in detector.commands(assignment):
                 finished = self._processes.run(command, deadline=deadline)
                 if finished.exit_code not in command.success:
-                    raise DetectorFailed(_ending(detector, finished))
-                reading = detector.read(finished, job)
+                    raise ProgramFailed(ending_of(finished, detector.failure(finished)))
+                reading = detector.read(finished, assignment)
                 for path, found in reading.diagnostics.items():
                     _name_no_machine(found, self._root)
                     whole.diagnostics.setdefault(path, []).extend(found)
@@ -300,51 +283,17 @@ class _Run:
         return whole
 
 
-def _ending(detector: Detector, finished: Finished) -> str:
-    """How a program ended that did not look at everything."""
-    reason = detector.failure(finished) or "It gave no reason."
-    if finished.exit_code < 0:
-        with contextlib.suppress(ValueError):
-            return f"Ended by {signal.Signals(-finished.exit_code).name}: {reason}"
-    return f"Exit code {finished.exit_code}: {reason}"
+def _outcome_of(detector: Detector, ended: Ended[_Outcome]) -> _Outcome:
+    """What came of it, with how long that took."""
+    outcome = ended.result or _without_findings(detector, "failed", ended.failure)
+    outcome.report.duration_ms = ended.milliseconds
+    return outcome
 
 
 def _name_no_machine(found: list[Diagnostic], root: Path) -> None:
     """Make the paths in messages relative: the same finding reads the same on every machine."""
     for each in found:
         each.message = each.message.replace(f"{root}{os.sep}", "")
-
-
-def _collect(events: _Events, total: int, on_progress: Progress) -> dict[str, _Outcome]:
-    """Wait until all detectors have ended."""
-    outcomes: dict[str, _Outcome] = {}
-    while len(outcomes) < total:
-        try:
-            # Waiting without an end would, on some systems, wait through an interruption too.
-            detector, outcome = events.get(timeout=_GLANCE)
-        except queue.Empty:
-            continue
-        if outcome is not None:
-            outcomes[detector.name] = outcome
-        on_progress(
-            DetectorProgress(
-                detector=detector.name,
-                state="running" if outcome is None else "finished",
-                finished=len(outcomes),
-                total=total,
-                report=outcome.report if outcome else None,
-            )
-        )
-    return outcomes
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="odavl-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_findings(
@@ -413,13 +362,3 @@ def _count_code_lines(root: Path, selection: Selection) -> int:
         for path in selection.files
         if path.lower().endswith(_CODE_SUFFIXES)
     )
-
-
-def _slots() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(len(os.sched_getaffinity(0)), 1)
-    return os.cpu_count() or 1
-
-
-def _milliseconds_since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

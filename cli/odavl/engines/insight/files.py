@@ -17,7 +17,7 @@ from odavl.engines.insight.readable import (
     reason_of,
     why_not_readable,
 )
-from odavl.engines.running.processes import Command, DetectorFailed, Processes
+from odavl.engines.running.processes import Command, Processes, ProgramFailed
 from odavl.wire import limits
 from odavl.wire.analysis import UnreadFile
 from odavl.wire.errors import UsageError
@@ -190,7 +190,7 @@ def _listed_by_git(root: Path, timeout: float) -> _Listing | None:
     command = Command((*git, *names), success=frozenset({0}), environment={"LC_ALL": "C"})
     try:
         answer = Processes(root).run(command, deadline=time.monotonic() + timeout)
-    except DetectorFailed:
+    except ProgramFailed:
         return None
     if answer.exit_code not in command.success:
         return None

@@ -6,8 +6,9 @@ the second key: who compares runs matches fingerprint and path first, the finger
 
 1. *Text*: the first line of the finding, white space folded and suppression comments removed, and
    the piece of that line which the finding marks. Where the sources are not at hand: the snippet,
-   else the message with its numbers made equal. A message never counts where the line is known:
-   tools put positions and counts into messages.
+   else the message with its numbers made equal, but for those in an identifier (``CVE-2024-1111``,
+   ``1.2.3``, ``'b2'``). A message never counts where the line is known: tools put positions and
+   counts into messages. Before either counts what the tool itself recognises a finding by.
 2. *Findings that are still alike* within one file are told apart by the names of the functions and
    classes around them, and by a number last. Nothing else of the surroundings counts, so an edit
    next to a finding changes nothing.
@@ -41,7 +42,8 @@ _SUPPRESSION = re.compile(
     r"(?:noqa|nosec|nosemgrep|NOSONAR|type:\s*ignore|(?:based)?pyright:|mypy:|pylint:|pragma:"
     r"|ruff:|eslint-disable|@ts-ignore|@ts-expect-error).*",
 )
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"""(?<![\w.'"`/@#:-])\d+(?![\w'"`/@#-]|\.\w)""")
+"""A number on its own; one that belongs to a name, a version or a quotation is none."""
 _DEFINITION = re.compile(
     r"(?:[\w@\[\]<>,:&*]+\s+)*?"
     r"(?:def|class|function\*?|func|fn|interface|struct|enum|trait|impl|module|namespace)"
@@ -78,6 +80,11 @@ def assign_fingerprints(
             _fill_snippets(found, lines)
         if missing:
             _assign_in_file(_like_findings(missing, lines, plain, texts), lines, taken)
+
+
+def vendor_fingerprint(found: Diagnostic, told: str) -> str:
+    """Of a finding that its tool recognises by ``told``: SARIF's ``partialFingerprints``, say."""
+    return _digest(f"{found.source}\0{found.code}\0\0{told}", FINGERPRINT_LENGTH)
 
 
 def _lacks_text(found: Diagnostic) -> bool:

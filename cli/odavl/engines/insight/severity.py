@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from odavl.wire.analysis import Severity
+from odavl.wire.analysis import SEVERITIES, Severity
 
 _RUFF: dict[str, Severity] = {
     # Files that Python cannot read or compile: nothing in them runs, and nobody else sees in.
@@ -140,6 +140,9 @@ _ESLINT_LOW = frozenset({
 _ESLINT_STYLE = frozenset({"prefer-const", "no-var", "prefer-rest-params", "prefer-spread",
     "prefer-as-const", "prefer-namespace-keyword", "triple-slash-reference"})  # fmt: skip
 
+SEVERITY_PROPERTY = "odavl/severity"
+"""Under this name in ``properties`` our own SARIF carries a finding's severity."""
+
 _LEVELS: dict[str, Severity] = {
     "error": "high",
     "warning": "medium",
@@ -241,8 +244,12 @@ def sarif_severity(
     """Of a finding in somebody's SARIF.
 
     Findings of our own detectors get what they get when we run them: ruff's SARIF calls everything
-    an error, bandit's says its own severity in the properties.
+    an error, bandit's says its own severity in the properties. Our own SARIF says it outright.
     """
+    own = properties.get(SEVERITY_PROPERTY) if properties else None
+    for severity in SEVERITIES:
+        if own == severity:
+            return severity
     if detector == "ruff":
         return ruff_severity(code)
     if detector == "bandit" and "issue_severity" in properties:

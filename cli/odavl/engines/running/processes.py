@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from odavl.engines.running.environment import clean_environment
 from odavl.wire import limits
+from odavl.wire.encoding import visible
 
 MAX_OUTPUT_SIZE = 256 * limits.MEBIBYTE
 MAX_ERROR_SIZE = 64 * limits.KIBIBYTE
@@ -27,35 +31,14 @@ GRACE = 1.0
 _MARK = "ODAVL_STARTED_AS"
 """Names the start that a process stems from: the environment is inherited, a process group left."""
 
+_LAST_WORDS_LENGTH = 300
+
 _HUNTS = 5
 """Searches for what a program has left behind: what is found may be starting something else."""
 
-_DROPPED_PREFIXES = (
-    "ODAVL_", "PYTHON", "RUFF_", "MYPY", "PYRIGHT_", "NODE_", "NPM_", "npm_", "ESLINT_", "TS_",
-    "GIT_", "LD_", "DYLD_", "COVERAGE_",
-)  # fmt: skip
-"""Variables that point a tool at other code, other settings or another output; and our own keys."""
 
-_FIXED = {
-    # A `json.py` in the project must not be what a tool imports.
-    "PYTHONSAFEPATH": "1",
-    "PYTHONNOUSERSITE": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONUTF8": "1",
-    "NO_COLOR": "1",
-    # A repository's own settings can name programs that every `git` command starts.
-    "GIT_CONFIG_COUNT": "2",
-    "GIT_CONFIG_KEY_0": "core.fsmonitor",
-    "GIT_CONFIG_VALUE_0": "false",
-    "GIT_CONFIG_KEY_1": "core.hooksPath",
-    "GIT_CONFIG_VALUE_1": os.devnull,
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-}
-
-
-class DetectorFailed(Exception):
-    """A detector came to no result. Caught by the analysis, which reports it: never leaves it."""
+class ProgramFailed(Exception):
+    """A program came to no result. Caught by its engine, which reports it: never leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +94,7 @@ class Processes:
     ) -> Finished:
         """Run to the end; ``deadline`` is a time of :func:`time.monotonic`.
 
-        Raises :class:`DetectorFailed` if the program cannot be started, is late, writes more than
+        Raises :class:`ProgramFailed` if the program cannot be started, is late, writes more than
         ``max_output`` bytes, or is stopped. Nothing that it started is left behind: neither its
         process group nor, on Linux, what has left that (a daemon), even if it holds a pipe open.
         """
@@ -149,7 +132,7 @@ class Processes:
         mark = secrets.token_hex(16)
         with self._lock:
             if self._stopped:
-                raise DetectorFailed("It was stopped.")
+                raise ProgramFailed("It was stopped.")
             try:
                 process = subprocess.Popen(
                     command.arguments,
@@ -162,20 +145,20 @@ class Processes:
                 )
             except OSError as error:
                 name = Path(command.arguments[0]).name
-                raise DetectorFailed(f"{name} could not be started: {error.strerror}.") from error
+                raise ProgramFailed(f"{name} could not be started: {error.strerror}.") from error
             started = _Started(process, f"{_MARK}={mark}".encode())
             self._running.add(started)
         return started
 
     def _check(self, process: subprocess.Popen[bytes], *, late: bool, output: _Reader) -> None:
         if output.excess:
-            raise DetectorFailed(f"It wrote more than {output.limit // limits.MEBIBYTE} MiB.")
+            raise ProgramFailed(f"It wrote more than {output.limit // limits.MEBIBYTE} MiB.")
         if self._stopped:
-            raise DetectorFailed("It was stopped.")
+            raise ProgramFailed("It was stopped.")
         if late:
-            raise DetectorFailed("It did not end in time.")
+            raise ProgramFailed("It did not end in time.")
         if process.returncode is None:
-            raise DetectorFailed("It could not be ended.")
+            raise ProgramFailed("It could not be ended.")
 
 
 class _Reader(threading.Thread):
@@ -220,32 +203,6 @@ class _Reader(threading.Thread):
         self.data = bytearray()
         if self._on_excess is not None:
             self._on_excess()
-
-
-def clean_environment(root: Path) -> dict[str, str]:
-    """The surroundings in which detectors run: nothing in them leads to code of the project."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_DROPPED_PREFIXES) and name != "FORCE_COLOR"
-    }
-    return {**kept, **_FIXED, "PATH": os.pathsep.join(safe_path(root))}
-
-
-def safe_path(root: Path) -> list[str]:
-    """``PATH`` without folders of the project: a tool found there would be the project's code.
-
-    If ODAVL itself runs from the project's tree, that code is trusted already, and stays.
-    """
-    entries = [each for each in os.environ.get("PATH", os.defpath).split(os.pathsep) if each]
-    return [each for each in entries if Path(each).is_absolute() and is_trusted(Path(each), root)]
-
-
-def is_trusted(place: Path, root: Path) -> bool:
-    """Whether a program at ``place`` is none of the project's, or we run from the project too."""
-    if Path(sys.prefix).resolve().is_relative_to(root):
-        return True
-    return not place.resolve().is_relative_to(root)
 
 
 def _feed(pipe: IO[bytes] | None, data: bytes) -> threading.Thread:
@@ -294,3 +251,28 @@ def _environment_of(number: int) -> bytes:
         return Path(f"/proc/{number}/environ").read_bytes()
     except OSError:
         return b""
+
+
+def ending_of(finished: Finished, reason: str) -> str:
+    """How a program ended that did not do all it was started for, and why, as far as it told."""
+    reason = reason or "It gave no reason."
+    if finished.exit_code < 0:
+        with contextlib.suppress(ValueError):
+            return f"Ended by {signal.Signals(-finished.exit_code).name}: {reason}"
+    return f"Exit code {finished.exit_code}: {reason}"
+
+
+def last_words(text: str) -> str:
+    """The last line that says something, short enough for a report."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return visible(lines[-1])[:_LAST_WORDS_LENGTH] if lines else ""
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder of its own for a program's settings and output, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="odavl-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from odavl.engines.running.processes import Command, DetectorFailed, Processes, safe_path
+from odavl.engines.running.environment import safe_path
+from odavl.engines.running.processes import Command, Processes, ProgramFailed
 from odavl.wire import limits
 from odavl.wire.encoding import visible
 
@@ -22,7 +23,7 @@ _MAX_OUTPUT_SIZE = 64 * limits.KIBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class Program:
     """An installed program: how its command line starts, where it lies, which one it is."""
 
     command: tuple[str, ...]
@@ -37,28 +38,28 @@ def find_program(name: str, root: Path) -> Path | None:
     return Path(found) if found else None
 
 
-def python_tool(name: str, root: Path) -> Tool | None:
-    """A tool that is a Python package of the same name; its version, if that is known unasked."""
+def python_program(name: str, root: Path) -> Program | None:
+    """One that is a Python package of the same name; its version, if that is known unasked."""
     program = find_program(name, root)
     if program is None:
         return None
     is_beside_us = program.parent == Path(sys.executable).parent
     version = _installed_version(name) if is_beside_us else ""
-    return Tool((str(program),), str(program), version)
+    return Program((str(program),), str(program), version)
 
 
-def version_of(tool: Tool, processes: Processes, *, timeout: float = _TIMEOUT) -> str:
+def version_of(program: Program, processes: Processes, *, timeout: float = _TIMEOUT) -> str:
     """What is known, else what ``--version`` says within ``timeout`` seconds, or an empty text.
 
-    Raises :class:`DetectorFailed` if ``processes`` are stopped.
+    Raises :class:`ProgramFailed` if ``processes`` are stopped.
     """
-    if tool.version:
-        return tool.version
-    command = Command((*tool.command, "--version"), folder=Path(tool.command[0]).parent)
+    if program.version:
+        return program.version
+    command = Command((*program.command, "--version"), folder=Path(program.command[0]).parent)
     deadline = time.monotonic() + min(timeout, _TIMEOUT)
     try:
         answer = processes.run(command, deadline=deadline, max_output=_MAX_OUTPUT_SIZE)
-    except DetectorFailed:
+    except ProgramFailed:
         if processes.stopped:
             raise
         return ""

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     message_of,
@@ -18,8 +18,8 @@ from odavl.engines.insight.detectors.interface import (
 )
 from odavl.engines.insight.readable import read_settings
 from odavl.engines.insight.severity import bandit_severity
-from odavl.engines.running.processes import Command, DetectorFailed, Finished
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.processes import Command, Finished, ProgramFailed
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire.analysis import Diagnostic
 
 
@@ -64,29 +64,37 @@ class Bandit(Detector):
     install = "pip install bandit"
     weight = 4
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("bandit", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("bandit", root)
 
     def takes(self, path: str) -> bool:
         return path.endswith(".py")
 
-    def commands(self, job: Job) -> Iterable[Command]:
-        chosen = tuple(_chosen_options(job.root / ".bandit"))
-        for portion in job.portions():
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
+        chosen = tuple(_chosen_options(assignment.root / ".bandit"))
+        for portion in assignment.portions():
             yield Command(
-                (*job.tool.command, "--format", "json", "--quiet", *chosen, "--", *portion)
+                (
+                    *assignment.program.command,
+                    "--format",
+                    "json",
+                    "--quiet",
+                    *chosen,
+                    "--",
+                    *portion,
+                )
             )
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         report = decode_output(_DECODER, finished.stdout)
         reading = Reading()
         for each in report.results:
-            path = job.path_of(each.filename)
+            path = assignment.path_of(each.filename)
             if path is not None:
                 reading.add(path, _diagnostic(each))
         if report.errors:
             for unread in report.errors:
-                path = job.path_of(unread.filename)
+                path = assignment.path_of(unread.filename)
                 if path is not None:
                     reading.unread[path] = message_of(unread.reason)
             reading.detail = f"Could not be parsed: {', '.join(sorted(reading.unread))}"
@@ -96,7 +104,7 @@ class Bandit(Detector):
 def _chosen_options(file: Path) -> Iterable[str]:
     """What a ``.bandit`` file chooses, as options.
 
-    Raises :class:`DetectorFailed` if it is broken.
+    Raises :class:`ProgramFailed` if it is broken.
     """
     settings = configparser.ConfigParser(interpolation=None)
     try:
@@ -105,7 +113,7 @@ def _chosen_options(file: Path) -> Iterable[str]:
     except FileNotFoundError:
         return
     except (configparser.Error, UnicodeDecodeError, OSError) as error:
-        raise DetectorFailed(f"The file .bandit could not be read: {error}") from error
+        raise ProgramFailed(f"The file .bandit could not be read: {error}") from error
     for name, option in (("skips", "--skip"), ("tests", "--tests"), ("exclude", "--exclude")):
         if own.get(name):
             yield f"{option}={own[name]}"

@@ -13,19 +13,19 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     has_suffix,
-    last_words,
     message_of,
     position,
 )
 from odavl.engines.insight.readable import read_regular_file, read_settings
 from odavl.engines.insight.severity import pyright_severity
-from odavl.engines.running.processes import Command, DetectorFailed, Finished, is_trusted
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.environment import is_trusted
+from odavl.engines.running.processes import Command, Finished, ProgramFailed, last_words
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
@@ -79,32 +79,33 @@ class Basedpyright(Detector):
     weight = 10
     unfit_name = re.compile(r"\\")  # it makes a slash of it, does not find the file, and ends
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("basedpyright", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("basedpyright", root)
 
     def takes(self, path: str) -> bool:
         return has_suffix(path, (".py", ".pyi"))
 
-    def commands(self, job: Job) -> Iterable[Command]:
-        level = () if _is_configured(job.root) else ("--level", "error")
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
+        level = () if _is_configured(assignment.root) else ("--level", "error")
         start = (
-            *job.tool.command, "--outputjson", "--pythonpath", _interpreter(job.root), *level,
-            *_baseline_options(job),
+            *assignment.program.command, "--outputjson",
+            "--pythonpath", _interpreter(assignment.root), *level,
+            *_baseline_options(assignment),
         )  # fmt: skip
         # All files at once come by standard input, where white space ends a name.
-        plain = [path for path in job.files if not _WHITE_SPACE.search(path)]
+        plain = [path for path in assignment.files if not _WHITE_SPACE.search(path)]
         if plain:
             yield Command((*start, "-"), stdin="\n".join(plain).encode() + b"\n")
-        spaced = tuple(path for path in job.files if _WHITE_SPACE.search(path))
-        for portion in replace(job, files=spaced).portions():
+        spaced = tuple(path for path in assignment.files if _WHITE_SPACE.search(path))
+        for portion in replace(assignment, files=spaced).portions():
             yield Command((*start, *portion))
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         # Notes may stand before the document.
         document = finished.stdout[max(finished.stdout.find(b"{"), 0) :]
         reading = Reading()
         for each in decode_output(_DECODER, document).general_diagnostics:
-            path = job.path_of(each.file)
+            path = assignment.path_of(each.file)
             if path is not None:
                 reading.add(path, _diagnostic(each))
         if "could not be parsed" in finished.stderr:
@@ -126,26 +127,26 @@ def _is_configured(root: Path) -> bool:
     return False
 
 
-def _baseline_options(job: Job) -> tuple[str, ...]:
+def _baseline_options(assignment: Assignment) -> tuple[str, ...]:
     """The project's baseline holds, but in a copy: basedpyright takes out of it what is fixed."""
-    baseline = job.root / _BASELINE
+    baseline = assignment.root / _BASELINE
     for name in ("pyrightconfig.json", "pyproject.toml"):
-        settings = job.root / name
+        settings = assignment.root / name
         try:
             text = read_settings(settings)
         except (OSError, ValueError):
             text = ""
         named = _BASELINE_SETTING.search(text)
         if named:
-            baseline = job.root / named[1]
+            baseline = assignment.root / named[1]
             break
-    copy = job.scratch / "baseline.json"
+    copy = assignment.scratch / "baseline.json"
     try:
         copy.write_bytes(read_regular_file(baseline, limit=_LARGEST_BASELINE))
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise DetectorFailed(f"Its baseline could not be read: {error}.") from error
+        raise ProgramFailed(f"Its baseline could not be read: {error}.") from error
     return ("--baselinefile", str(copy))
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     position,
 )
 from odavl.engines.insight.severity import secret_severity
 from odavl.engines.running.processes import Command, Finished
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 
@@ -49,20 +49,22 @@ class DetectSecrets(Detector):
     weight = 6
     longest_line = limits.MEBIBYTE  # four seconds
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("detect-secrets", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("detect-secrets", root)
 
     def takes(self, path: str) -> bool:
         return not path.endswith(".secrets.baseline")
 
-    def commands(self, job: Job) -> Iterable[Command]:
-        for portion in job.portions():
-            yield Command((*job.tool.command, "scan", "-n", *portion), success=frozenset({0}))
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
+        for portion in assignment.portions():
+            yield Command(
+                (*assignment.program.command, "scan", "-n", *portion), success=frozenset({0})
+            )
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         reading = Reading()
         for name, findings in decode_output(_DECODER, finished.stdout).results.items():
-            path = job.path_of(name)
+            path = assignment.path_of(name)
             if path is not None:
                 for each in findings:
                     reading.add(path, _diagnostic(each))

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     has_suffix,
@@ -21,8 +21,9 @@ from odavl.engines.insight.detectors.interface import (
     position,
 )
 from odavl.engines.insight.severity import eslint_severity
-from odavl.engines.running.processes import Command, DetectorFailed, Finished, is_trusted
-from odavl.engines.running.programs import Tool, find_program
+from odavl.engines.running.environment import is_trusted
+from odavl.engines.running.processes import Command, Finished, ProgramFailed
+from odavl.engines.running.programs import Program, find_program
 from odavl.wire.analysis import Diagnostic
 
 
@@ -63,28 +64,28 @@ class Eslint(Detector):
     install = "npm install --global eslint @eslint/js typescript-eslint globals"
     weight = 5
 
-    def find(self, root: Path) -> Tool | None:
+    def find(self, root: Path) -> Program | None:
         node = _find_node(root)
         if node is None:
             return None
         for home in _homes(root):
             script = home / "bin" / "eslint.js"
             if script.is_file() and all(_is_beside(home, package) for package in _NEEDED):
-                return Tool((str(node), str(script)), str(script), _version(home))
+                return Program((str(node), str(script)), str(script), _version(home))
         return None
 
     def takes(self, path: str) -> bool:
         return has_suffix(path, _SUFFIXES) and ".min." not in path.rsplit("/", 1)[-1]
 
-    def commands(self, job: Job) -> Iterable[Command]:
-        settings = job.scratch / "eslint.config.mjs"
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
+        settings = assignment.scratch / "eslint.config.mjs"
         own = resources.files(__package__).joinpath("eslint.config.mjs")
         settings.write_text(own.read_text("utf-8"), "utf-8")
-        home = str(Path(job.tool.path).parent.parent)
-        for portion in job.portions():
+        home = str(Path(assignment.program.path).parent.parent)
+        for portion in assignment.portions():
             yield Command(
                 (
-                    *job.tool.command, "--no-config-lookup", "--config", str(settings),
+                    *assignment.program.command, "--no-config-lookup", "--config", str(settings),
                     "--format", "json", "--no-warn-ignored", "--no-color", "--", *portion,
                 ),
                 # 2 is a crash, and also a list of accepted findings that could be shorter.
@@ -92,12 +93,12 @@ class Eslint(Detector):
                 environment={_HOME: home},
             )  # fmt: skip
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         if not finished.stdout.strip():
-            raise DetectorFailed(self.failure(finished) or "It gave no result and no reason.")
+            raise ProgramFailed(self.failure(finished) or "It gave no result and no reason.")
         reading = Reading()
         for file in decode_output(_DECODER, finished.stdout):
-            path = job.path_of(file.file_path)
+            path = assignment.path_of(file.file_path)
             if path is not None:
                 for each in file.messages:
                     reading.add(path, _diagnostic(each))

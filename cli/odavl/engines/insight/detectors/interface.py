@@ -25,8 +25,8 @@ import msgspec
 
 from odavl.engines.insight.files import relative_path
 from odavl.engines.insight.readable import has_longer_line
-from odavl.engines.running.processes import Command, DetectorFailed, Finished
-from odavl.engines.running.programs import Tool
+from odavl.engines.running.processes import Command, Finished, ProgramFailed, last_words
+from odavl.engines.running.programs import Program
 from odavl.wire import limits
 from odavl.wire.analysis import Diagnostic
 from odavl.wire.encoding import visible
@@ -38,7 +38,7 @@ _LAST_WORDS_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Assignment:
     """One detector's share of a run.
 
     ``files`` are those that the detector takes, ``looked_at`` all that the run looks at, and
@@ -47,7 +47,7 @@ class Job:
     """
 
     root: Path
-    tool: Tool
+    program: Program
     files: tuple[str, ...]
     looked_at: frozenset[str]
     all_files: tuple[str, ...]
@@ -106,7 +106,7 @@ class Detector(ABC):
     """Bytes, whole mebibytes. With longer lines the tool takes more time than anybody has."""
 
     @abstractmethod
-    def find(self, root: Path) -> Tool | None:
+    def find(self, root: Path) -> Program | None:
         """The installed analyser for a project at ``root``, or None."""
 
     @abstractmethod
@@ -125,12 +125,12 @@ class Detector(ABC):
         return ""
 
     @abstractmethod
-    def commands(self, job: Job) -> Iterable[Command]:
-        """The starts that together look at all of ``job.files``."""
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
+        """The starts that together look at all of ``assignment.files``."""
 
     @abstractmethod
-    def read(self, finished: Finished, job: Job) -> Reading:
-        """The findings of one start. Raises :class:`DetectorFailed` if the output is none."""
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
+        """The findings of one start. Raises :class:`ProgramFailed` if the output is none."""
 
     def failure(self, finished: Finished) -> str:
         """Why a start with an exit code outside of ``success`` failed, in one line."""
@@ -139,11 +139,11 @@ class Detector(ABC):
 
 
 def decode_output(decoder: msgspec.json.Decoder[Decoded], output: bytes | bytearray) -> Decoded:
-    """A tool's JSON. Raises :class:`DetectorFailed` if it is something else."""
+    """A tool's JSON. Raises :class:`ProgramFailed` if it is something else."""
     try:
         return decoder.decode(output)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DetectorFailed(f"Its output could not be read: {error}.") from error
+        raise ProgramFailed(f"Its output could not be read: {error}.") from error
 
 
 def position(number: int | None) -> int:
@@ -154,12 +154,6 @@ def position(number: int | None) -> int:
 def message_of(text: str) -> str:
     """A message within the wire's bounds, never empty."""
     return visible(text.strip())[: limits.MAX_MESSAGE_LENGTH] or "(no message)"
-
-
-def last_words(text: str) -> str:
-    """The last line that says something, short enough for a report."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return visible(lines[-1])[:300] if lines else ""
 
 
 def is_one_line(path: str) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     has_suffix,
@@ -19,8 +19,8 @@ from odavl.engines.insight.detectors.interface import (
     position,
 )
 from odavl.engines.insight.severity import mypy_severity
-from odavl.engines.running.processes import Command, DetectorFailed, Finished
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.processes import Command, Finished, ProgramFailed
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire.analysis import Diagnostic
 
 
@@ -53,34 +53,34 @@ class Mypy(Detector):
     stands_in_for = "basedpyright"
     weight = 9
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("mypy", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("mypy", root)
 
     def takes(self, path: str) -> bool:
         return has_suffix(path, (".py", ".pyi"))
 
-    def commands(self, job: Job) -> Iterable[Command]:
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
         # mypy must see all files at once; a file with the arguments has no length limit.
-        listing = job.scratch / "files"
-        plain = [path for path in job.files if is_one_line(path)]
+        listing = assignment.scratch / "files"
+        plain = [path for path in assignment.files if is_one_line(path)]
         listing.write_text("".join(f"./{path}\n" for path in plain), "utf-8")
-        others = [f"./{path}" for path in job.files if not is_one_line(path)]
+        others = [f"./{path}" for path in assignment.files if not is_one_line(path)]
         yield Command((
-            *job.tool.command, "--config-file=", f"--python-executable={sys.executable}",
-            f"--cache-dir={job.scratch / 'cache'}", "--no-error-summary",
+            *assignment.program.command, "--config-file=", f"--python-executable={sys.executable}",
+            f"--cache-dir={assignment.scratch / 'cache'}", "--no-error-summary",
             "--explicit-package-bases", "--show-error-end", "--output=json", f"@{listing}", *others,
         ))  # fmt: skip
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         if finished.exit_code and not finished.stdout.strip():
             # It says that it found something, and names nothing: it broke down.
-            raise DetectorFailed(f"Exit code {finished.exit_code}: {super().failure(finished)}")
+            raise ProgramFailed(f"Exit code {finished.exit_code}: {super().failure(finished)}")
         reading = Reading()
         for line in finished.stdout.splitlines():
             if not line.strip():
                 continue
             each = decode_output(_DECODER, line)
-            path = job.path_of(each.file)
+            path = assignment.path_of(each.file)
             if path is not None:
                 reading.add(path, _diagnostic(each))
         return reading
@@ -89,7 +89,7 @@ class Mypy(Detector):
         line = finished.stdout.partition(b"\n")[0]
         try:
             each = decode_output(_DECODER, line)
-        except DetectorFailed:
+        except ProgramFailed:
             return super().failure(finished)
         return f"{each.file}:{each.line}: {each.message} (nothing else was checked)"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
     decode_output,
     has_suffix,
@@ -20,7 +20,7 @@ from odavl.engines.insight.files import ALWAYS_EXCLUDED
 from odavl.engines.insight.readable import holds_traps
 from odavl.engines.insight.severity import ruff_severity
 from odavl.engines.running.processes import Command, Finished
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire.analysis import Diagnostic
 
 
@@ -62,29 +62,29 @@ class Ruff(Detector):
     install = "pip install ruff"
     weight = 1
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("ruff", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("ruff", root)
 
     def takes(self, path: str) -> bool:
         name = path.rsplit("/", 1)[-1]
         return has_suffix(path, (".py", ".pyi", ".ipynb")) or name == "pyproject.toml"
 
-    def commands(self, job: Job) -> Iterable[Command]:
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
         start = (
-            *job.tool.command, "check", "--output-format", "json", "--no-cache", "--no-fix",
-            "--no-fix-only", "--no-show-fixes", "--force-exclude", "--",
+            *assignment.program.command, "check", "--output-format", "json", "--no-cache",
+            "--no-fix", "--no-fix-only", "--no-show-fixes", "--force-exclude", "--",
         )  # fmt: skip
         # Ruff opens whatever it meets when it walks, and waits for a FIFO without an end.
-        if job.whole and not holds_traps(job.root, ALWAYS_EXCLUDED):
+        if assignment.whole and not holds_traps(assignment.root, ALWAYS_EXCLUDED):
             yield Command((*start, "."))
             return
-        for portion in job.portions():
+        for portion in assignment.portions():
             yield Command((*start, *portion))
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         reading = Reading()
         for each in decode_output(_DECODER, finished.stdout):
-            path = job.path_of(each.filename)
+            path = assignment.path_of(each.filename)
             if path is not None:
                 reading.add(path, _diagnostic(each))
                 if each.code == _UNREADABLE:

@@ -9,17 +9,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from odavl.engines.insight.detectors.interface import (
+    Assignment,
     Detector,
-    Job,
     Reading,
-    last_words,
     message_of,
     position,
 )
 from odavl.engines.insight.readable import read_settings
 from odavl.engines.insight.severity import vulture_severity
-from odavl.engines.running.processes import Command, DetectorFailed, Finished
-from odavl.engines.running.programs import Tool, python_tool
+from odavl.engines.running.processes import Command, Finished, ProgramFailed, last_words
+from odavl.engines.running.programs import Program, python_program
 from odavl.wire.analysis import Diagnostic
 
 _LINE = re.compile(
@@ -52,47 +51,49 @@ class Vulture(Detector):
     # Its output names files in lines of text: what ends a line, or looks like a place in a file.
     unfit_name = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:\d+: ")
 
-    def find(self, root: Path) -> Tool | None:
-        return python_tool("vulture", root)
+    def find(self, root: Path) -> Program | None:
+        return python_program("vulture", root)
 
     def takes(self, path: str) -> bool:
         return path.endswith(".py")
 
-    def commands(self, job: Job) -> Iterable[Command]:
+    def commands(self, assignment: Assignment) -> Iterable[Command]:
         # A settings file may list any number of paths, a command line may not.
-        settings = job.scratch / "vulture.toml"
+        settings = assignment.scratch / "vulture.toml"
         files = [
-            path for path in job.all_files if self.takes(path) and not self.refuses(path, job.root)
+            path
+            for path in assignment.all_files
+            if self.takes(path) and not self.refuses(path, assignment.root)
         ]
-        settings.write_text(_settings(job.root / "pyproject.toml", files), "utf-8")
+        settings.write_text(_settings(assignment.root / "pyproject.toml", files), "utf-8")
         yield Command(
-            (*job.tool.command, "--config", str(settings)),
+            (*assignment.program.command, "--config", str(settings)),
             success=frozenset({0, _UNREADABLE_INPUT, _DEAD_CODE}),
         )
 
-    def read(self, finished: Finished, job: Job) -> Reading:
+    def read(self, finished: Finished, assignment: Assignment) -> Reading:
         reading = Reading()
         for line in finished.stdout.decode("utf-8", "replace").splitlines():
             match = _LINE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
             if match is None:
-                raise DetectorFailed(f"Its output could not be read: {line[:200]}")
-            path = job.path_of(match["path"])
+                raise ProgramFailed(f"Its output could not be read: {line[:200]}")
+            path = assignment.path_of(match["path"])
             if path is not None:
                 reading.add(path, _diagnostic(match))
-        self._note_unread(finished, job, reading)
+        self._note_unread(finished, assignment, reading)
         is_explained = reading.unread or finished.exit_code != _UNREADABLE_INPUT
         if not is_explained or "Traceback" in finished.stderr:
-            raise DetectorFailed(self.failure(finished) or "It gave no reason.")
+            raise ProgramFailed(self.failure(finished) or "It gave no reason.")
         if finished.exit_code == _DEAD_CODE and not finished.stdout.strip():
-            raise DetectorFailed("It says that it found something, and names nothing.")
+            raise ProgramFailed("It says that it found something, and names nothing.")
         return reading
 
-    def _note_unread(self, finished: Finished, job: Job, reading: Reading) -> None:
+    def _note_unread(self, finished: Finished, assignment: Assignment, reading: Reading) -> None:
         """Files that could not be read or parsed, which it tells on standard error."""
         told = []
         for line in finished.stderr.splitlines():
             match = _UNREAD.fullmatch(line)
-            path = job.path_of(match["path"] or match["unparsed"]) if match else None
+            path = assignment.path_of(match["path"] or match["unparsed"]) if match else None
             if match and path is not None:
                 reading.unread[path] = message_of(match["reason"] or "it could not be decoded")
                 told.append(line.strip())

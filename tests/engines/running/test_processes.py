@@ -9,12 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from odavl.engines.running.environment import clean_environment, safe_path
 from odavl.engines.running.processes import (
     Command,
-    DetectorFailed,
     Processes,
-    clean_environment,
-    safe_path,
+    ProgramFailed,
 )
 
 
@@ -57,7 +56,7 @@ def test_a_late_program_is_killed_with_all_it_started(tmp_path):
         "p.wait()"
     )
     for seconds in (3, 30, 300):  # a slow machine needs longer until there is something to kill
-        with pytest.raises(DetectorFailed, match="did not end in time"):
+        with pytest.raises(ProgramFailed, match="did not end in time"):
             Processes(tmp_path).run(python(source), deadline=time.monotonic() + seconds)
         if note.exists():
             break
@@ -76,7 +75,7 @@ def test_what_a_program_leaves_behind_is_killed_too(tmp_path):
 
 def test_endless_output_is_cut_off(tmp_path):
     source = "while True: print('x' * 1000)"
-    with pytest.raises(DetectorFailed, match="wrote more than 1 MiB"):
+    with pytest.raises(ProgramFailed, match="wrote more than 1 MiB"):
         Processes(tmp_path).run(python(source), deadline=soon(), max_output=1024 * 1024)
 
 
@@ -88,7 +87,7 @@ def test_of_endless_complaints_the_last_are_kept(tmp_path):
 
 
 def test_a_program_that_is_not_there_is_a_failure(tmp_path):
-    with pytest.raises(DetectorFailed, match="could not be started"):
+    with pytest.raises(ProgramFailed, match="could not be started"):
         Processes(tmp_path).run(Command((str(tmp_path / "none"),)), deadline=soon())
 
 
@@ -101,7 +100,7 @@ def test_stop_kills_what_runs_and_refuses_what_follows(tmp_path):
     def run() -> None:
         try:
             processes.run(python(source), deadline=soon())
-        except DetectorFailed as failure:
+        except ProgramFailed as failure:
             failures.append(str(failure))
 
     thread = threading.Thread(target=run)
@@ -111,7 +110,7 @@ def test_stop_kills_what_runs_and_refuses_what_follows(tmp_path):
     processes.stop()
     thread.join(300)
     assert failures == ["It was stopped."]
-    with pytest.raises(DetectorFailed, match="stopped"):
+    with pytest.raises(ProgramFailed, match="stopped"):
         processes.run(python("pass"), deadline=soon())
 
 
