@@ -43,7 +43,7 @@ FILES ?=
 
 mutants: install static messages ## Make small mistakes in a copy of the core; does a test notice? (SAMPLE, SEED, ROOM, FILES, ARGUMENTS)
 	@$(BIN)/python -m mutants --sample $(SAMPLE) $(if $(SEED),--seed $(SEED)) \
-		$(foreach room,$(ROOM),--room $(room)) $(if $(FILES),--files $(FILES)) $(ARGUMENTS)
+		$(if $(ROOM),--room $(ROOM)) $(if $(FILES),--files $(FILES)) $(ARGUMENTS)
 
 PAYLOADS ?= 2000
 CLIENTS ?= 8

@@ -79,7 +79,11 @@ def _tried(
         sys.path[:0] = python_path(copies[0]).split(os.pathsep)
         os.environ["PYTHONPATH"] = python_path(copies[0])
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        arguments = ["-m", "not browser and not end_to_end", *rooms.suite(options.rooms)]
+        arguments = [
+            "-m",
+            "not browser and not end_to_end",
+            *rooms.suite(options.rooms, options.room),
+        ]
         pytest.main([*pytest_options(), *arguments], plugins=[bench])
         return verdicts, plan.false_alarms
 
@@ -123,7 +127,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__)
     parser.add_argument("--sample", type=int, default=200, help="how many mistakes")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--room", action="append", default=[], help="a room of rooms.toml")
+    parser.add_argument(
+        "--room", nargs="*", default=[], help="rooms of rooms.toml, with their tests"
+    )
     parser.add_argument("--files", nargs="*", default=[], help="patterns of paths")
     parser.add_argument("--goal", type=float, default=GOAL, help="per cent to be noticed")
     parser.add_argument("--workers", type=int, default=2)

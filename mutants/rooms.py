@@ -29,6 +29,9 @@ def load(path: Path) -> dict[str, Room]:
     }
 
 
-def suite(path: Path) -> Sequence[str]:
-    """What pytest is to collect."""
+def suite(path: Path, rooms: Sequence[str]) -> list[str]:
+    """What pytest is to collect: all, or the tests of ``rooms`` where some are named."""
+    if rooms:
+        table = load(path)
+        return sorted({folder for name in rooms for folder in table[name].tests})
     return list(tomllib.loads(path.read_text(encoding="utf-8"))["suite"])

@@ -118,8 +118,9 @@ class Bench:
         files: dict[str, list[pytest.Item]] = {}
         for name, item in self._items.items():
             files.setdefault(name.partition("::")[0], []).append(item)
-        for gone in plan.reach.files.keys() - files.keys():
-            del plan.reach.files[gone]
+        for known in list(plan.reach.files):
+            if not (plan.root / known).exists():
+                del plan.reach.files[known]
         stale = [file for file in files if not plan.reach.is_known(plan.root, file)]
         if stale:
             plan.tell(f"Measuring which functions are reached by the tests of {len(stale)} files")

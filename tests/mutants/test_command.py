@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -52,9 +52,9 @@ SLOW = """\
 
 def test_that_lasts():
     import pathlib, subprocess
-    with pathlib.Path({told!r}).open("a") as told:
-        told.write("begun\\n")
-    subprocess.run(["sleep", "1000"])
+    program = subprocess.Popen(["sleep", "1000"])
+    pathlib.Path({told!r}).write_text("begun")
+    program.wait()
 """
 
 
@@ -207,39 +207,25 @@ def test_nothing_outlives_a_run_that_is_ended(
 ) -> None:
     told = tmp_path / "told"
     toy.write("trials/test_slow.py", SLOW.format(told=str(told)))
+    os.mkfifo(told)
     process = toy.start()
-    _wait(told.exists)
+    told.read_text()  # once the test has begun
     family = psutil.Process(process.pid).children(recursive=True)
-    assert family
+    programs = [one for one in family if one.name() == "sleep"]
+    assert len(family) > len(programs)
 
     process.send_signal(number)
     process.communicate()
 
     # A test's own programs are the suite's watchdog's business, which a toy has not.
-    own = [one for one in family if "sleep" not in _name(one)]
-    _wait(lambda: not any(_lives(one) for one in own))
+    own = [one for one in family if one not in programs]
+    psutil.wait_procs(own)
+    for program in programs:
+        with suppress(psutil.NoSuchProcess):
+            program.kill()
     before = toy.files()
     (toy.root / "trials/test_slow.py").unlink()
     code, output = toy.run("--goal", "50")
     assert code == 0, output
     assert list(toy.temporary.iterdir()) == []
     assert toy.files().items() <= before.items()
-
-
-def _name(process: psutil.Process) -> str:
-    try:
-        return process.name()
-    except psutil.Error:
-        return "sleep"
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _wait(holds: Callable[[], bool]) -> None:
-    while not holds():
-        os.sched_yield()
