@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ class Reach:
     """What is known of the tests, by their files.
 
     ``files`` holds for each test file the digest of its text and, for each of its tests that
-    passed, the seconds it took and the functions it executed, as ``path::Class.method``.
+    passed, the seconds it took, those of the processor among them, and by source file the
+    functions it executed, as ``Class.method``.
     """
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -40,8 +42,16 @@ class Reach:
         return self.files.get(file, {}).get("digest") == digest(root / file)
 
     def seconds(self, test: str) -> float:
-        known = self.files.get(test.partition("::")[0], {}).get("tests", {}).get(test)
-        return float(known["seconds"]) if known else 0.0
+        """As long as it took: on a machine that does other things, too, much longer than alone."""
+        return self._of(test, "seconds")
+
+    def work(self, test: str) -> float:
+        """The seconds of processor time it took, which other programs change little."""
+        return self._of(test, "work")
+
+    def _of(self, test: str, what: str) -> float:
+        known = self.files.get(test.partition("::")[0], {}).get("tests", {}).get(test, {})
+        return float(known.get(what, 0))
 
     def reaching(self, file: str, function: str | None) -> list[str]:
         """The tests that execute ``function``, or anything of ``file``; the quickest first."""
@@ -50,14 +60,14 @@ class Reach:
             for test, run in known["tests"].items():
                 functions = run["functions"].get(file, ())
                 if functions if function is None else function in functions:
-                    found.append((run["seconds"], test))
+                    found.append((run["work"], test))
         return [test for _, test in sorted(found)]
 
     def passing(self, folders: Iterable[str]) -> list[str]:
         """All tests below ``folders``, the quickest first."""
         below = tuple(f"{folder}/" for folder in folders)
         found = [
-            (run["seconds"], test)
+            (run["work"], test)
             for file, known in self.files.items()
             if file.startswith(below)
             for test, run in known["tests"].items()
@@ -81,6 +91,7 @@ class Recorder:
             config_file=False,
         )
         self._seconds: dict[str, float] = {}
+        self._work: dict[str, float] = {}
         self._failed: set[str] = set()
 
     def start(self) -> None:
@@ -89,7 +100,11 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         self._coverage.switch_context(item.nodeid)
-        return (yield)
+        began = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self._work[item.nodeid] = time.process_time() - began
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -103,7 +118,11 @@ class Recorder:
         """Of each test that passed: seconds, and functions by file."""
         self._coverage.stop()
         found: dict[str, Any] = {
-            test: {"seconds": round(seconds, 3), "functions": {}}
+            test: {
+                "seconds": round(seconds, 3),
+                "work": round(self._work[test], 3),
+                "functions": {},
+            }
             for test, seconds in self._seconds.items()
             if test not in self._failed
         }

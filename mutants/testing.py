@@ -26,9 +26,9 @@ from mutants.swapping import swap
 _LIMIT_RATIO = 8
 _LIMIT_SECONDS = 40
 _RECORDING_LIMIT = 1800
-# Of the tests that execute a function, so many seconds of them: the room's own come first.
-_LOADED_SECONDS = 60
-_FRESH_SECONDS = 60
+# Of the tests that execute a function, so many seconds of work: the room's own come first.
+_SECONDS_OF_TESTS = 40
+_LEAST_WORK = 0.02
 _OUTPUT_TAIL = 2_000
 _NOTHING_RAN = 5
 
@@ -85,6 +85,7 @@ class Bench:
         self.plan = plan
         self._pool = pool
         self._items: dict[str, pytest.Item] = {}
+        self._sources = [name for room in plan.rooms.values() for name in room.files(plan.root)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -128,11 +129,10 @@ class Bench:
 
     def _recording(self, file: str, items: list[pytest.Item]) -> Task:
         plan = self.plan
-        sources = [name for room in plan.rooms.values() for name in room.files(plan.root)]
 
         def work(slot: int, folder: Path) -> Any:
             self._take(slot, folder)
-            recorder = Recorder(plan.root, sources)
+            recorder = Recorder(plan.root, self._sources)
             recorder.start()
             _run(items, recorder, stops=False)
             return recorder.tests()
@@ -153,7 +153,7 @@ class Bench:
     def _controls(self) -> Iterable[Task]:
         """Some of the mutants without their mistake: whatever fails here would fail for nothing."""
         for mutation in self.plan.mutations[: self.plan.controls]:
-            tests = self._tests_for(mutation, _LOADED_SECONDS)
+            tests = self._tests_for(mutation)
 
             def finish(outcome: Outcome) -> None:
                 failed = outcome.result["failed"] if outcome.result else outcome.output[-200:]
@@ -165,7 +165,7 @@ class Bench:
                 yield Task(self._loaded(None, tests), finish, self._limit(tests))
 
     def _first(self, mutation: Mutation) -> Task:
-        tests = self._tests_for(mutation, _LOADED_SECONDS)
+        tests = self._tests_for(mutation)
         if mutation.mutant.function is None or not tests:
             return self._again(mutation)
 
@@ -184,7 +184,7 @@ class Bench:
 
     def _again(self, mutation: Mutation) -> Task:
         """In a fresh pytest, with the mistake in the file."""
-        tests = self._tests_for(mutation, _FRESH_SECONDS) or self._tests_of_room(mutation)
+        tests = self._tests_for(mutation) or self._tests_of_room(mutation)
 
         def finish(outcome: Outcome) -> None:
             changed = self.plan.copies[outcome.slot - 1] / mutation.mutant.file
@@ -235,25 +235,25 @@ class Bench:
         renew_database(slot)
         isolate(f"slot{slot}", slot + 1, folder)
 
-    def _tests_for(self, mutation: Mutation, seconds: float) -> list[str]:
-        """Those that execute the function, the room's own first, for so many seconds."""
+    def _tests_for(self, mutation: Mutation) -> list[str]:
+        """Those that execute the function, the room's own first, for so many seconds of work."""
         mutant = mutation.mutant
         known = self.plan.reach.reaching(mutant.file, mutant.function)
         own = self.plan.rooms[mutant.room].tests
-        return self._within(known, own, seconds)
+        return self._within(known, own)
 
     def _tests_of_room(self, mutation: Mutation) -> list[str]:
         own = self.plan.rooms[mutation.mutant.room].tests
-        return self._within(self.plan.reach.passing(own), own, _FRESH_SECONDS)
+        return self._within(self.plan.reach.passing(own), own)
 
-    def _within(self, tests: Iterable[str], own: Iterable[str], seconds: float) -> list[str]:
+    def _within(self, tests: Iterable[str], own: Iterable[str]) -> list[str]:
         below = tuple(f"{folder}/" for folder in own)
         ordered = sorted(tests, key=lambda test: not test.startswith(below))
         chosen: list[str] = []
         total = 0.0
         for test in ordered:
-            cost = self.plan.reach.seconds(test) + 0.02
-            if test in self._items and total + cost <= seconds:
+            cost = self.plan.reach.work(test) + _LEAST_WORK
+            if test in self._items and total + cost <= _SECONDS_OF_TESTS:
                 chosen.append(test)
                 total += cost
         # Side by side, as what a file's tests share is made anew whenever it is left.
