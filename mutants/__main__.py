@@ -70,6 +70,7 @@ def _tried(
             tell=_tell,
             verdict=tell,
             controls=options.controls,
+            measures=not options.measured,
         )
         bench = Bench(plan, Pool(options.workers, place))
         # The copy stands before the tree in which we are, and before an editable installation.
@@ -134,6 +135,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--goal", type=float, default=GOAL, help="per cent to be noticed")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--controls", type=int, default=5, help="runs without a mistake")
+    parser.add_argument("--measured", action="store_true", help="as the tests were measured before")
     parser.add_argument("--root", type=Path, default=Path.cwd())
     parser.add_argument("--rooms", type=Path, default=_OWN / "rooms.toml")
     parser.add_argument("--equivalent", type=Path, default=_OWN / "equivalent.toml")

@@ -149,7 +149,7 @@ def _is_skipped(node: NodeOrLeaf) -> bool:
     if node.type == "decorator" and _SKIPPED_DECORATORS.match(text(node)):
         return True
     below = node
-    for above in ancestors(node):
+    for above in (node, *ancestors(node)):
         if _is_declaration(above, below) or _is_message(above, below):
             return True
         below = above

@@ -8,6 +8,8 @@ would be by hand: written into a copy of the tree, and a fresh pytest started th
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +25,11 @@ from mutants.rooms import Room
 from mutants.sources import Mutation
 from mutants.swapping import swap
 
+# Eight times what the tests took without a mistake. What turns round for ever is found by its
+# processor time, which other programs change little; what waits for ever, by the clock.
 _LIMIT_RATIO = 8
-_LIMIT_SECONDS = 40
+_LEAST_WORK_LIMIT = 60
+_LEAST_LIMIT = 300
 _RECORDING_LIMIT = 1800
 # Of the tests that execute a function, so many seconds of work: the room's own come first.
 _SECONDS_OF_TESTS = 40
@@ -58,6 +63,7 @@ class Plan:
     tell: Callable[[str], None]
     verdict: Callable[[Verdict], None]
     controls: int = 0
+    measures: bool = True
     false_alarms: list[str] = field(default_factory=list)
 
 
@@ -123,6 +129,8 @@ class Bench:
             if not (plan.root / known).exists():
                 del plan.reach.files[known]
         stale = [file for file in files if not plan.reach.is_known(plan.root, file)]
+        if not plan.measures:
+            stale = []
         if stale:
             plan.tell(f"Measuring which functions are reached by the tests of {len(stale)} files")
         self._pool.run([self._recording(file, files[file]) for file in stale])
@@ -172,8 +180,9 @@ class Bench:
         def finish(outcome: Outcome) -> Task | None:
             result = outcome.result or {}
             if outcome.is_late or outcome.result is None:
-                by = "time limit" if outcome.is_late else f"exit code {outcome.exit_code}"
-                self._tell(mutation, by, tests, outcome, outcome.output[-_OUTPUT_TAIL:])
+                self._tell(
+                    mutation, _end_of(outcome), tests, outcome, outcome.output[-_OUTPUT_TAIL:]
+                )
             elif result["failed"]:
                 self._tell(mutation, result["failed"], tests, outcome, result["text"])
             else:
@@ -209,6 +218,7 @@ class Bench:
                 if not swap(name, mutation.original, mutation.mutated, function):
                     return {"failed": None, "text": "not swapped"}
             self._take(slot, folder)
+            self._limit_work(tests)
             failures = _run([self._items[test] for test in tests])
             return {"failed": failures.first, "text": failures.text}
 
@@ -217,6 +227,7 @@ class Bench:
     def _fresh(self, mutation: Mutation, tests: list[str]) -> Callable[[int, Path], Any]:
         def work(slot: int, folder: Path) -> None:
             renew_database(slot)
+            self._limit_work(tests)
             copy = self.plan.copies[slot - 1]
             own = {**os.environ, **environment(slot, folder), "PYTHONPATH": python_path(copy)}
             # What the loaded suite has set for itself.
@@ -263,7 +274,12 @@ class Bench:
         return [test for file in files.values() for test in file]
 
     def _limit(self, tests: Iterable[str]) -> float:
-        return _LIMIT_SECONDS + _LIMIT_RATIO * sum(map(self.plan.reach.seconds, tests))
+        return _LEAST_LIMIT + _LIMIT_RATIO * sum(map(self.plan.reach.seconds, tests))
+
+    def _limit_work(self, tests: Iterable[str]) -> None:
+        """Have the kernel end this process, and each that it starts."""
+        work = _LEAST_WORK_LIMIT + _LIMIT_RATIO * sum(map(self.plan.reach.work, tests))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(work), int(work)))
 
 
 def pytest_options() -> list[str]:
@@ -300,12 +316,18 @@ def _must_succeed(outcome: Outcome) -> None:
 
 def _failed_test(outcome: Outcome) -> str:
     """Whom a fresh pytest names; what else ended it; nothing where all passed."""
-    if outcome.is_late:
-        return "time limit"
     if outcome.exit_code in {0, _NOTHING_RAN}:
         return ""
     for line in outcome.output.splitlines():
         word, _, rest = line.partition(" ")
         if word in {"FAILED", "ERROR"} and rest:
             return rest.partition(" - ")[0]
+    return _end_of(outcome)
+
+
+def _end_of(outcome: Outcome) -> str:
+    if outcome.is_late:
+        return "time limit"
+    if outcome.exit_code in {-signal.SIGXCPU, -signal.SIGKILL}:
+        return "processor time limit"
     return f"exit code {outcome.exit_code}"
