@@ -117,6 +117,6 @@ messages: $(CATALOGUES:.po=.mo) ## Translations, compiled
 
 clean: ## Remove what was built (not the hub's data in .data)
 	rm -rf .venv node_modules staticfiles odavl_hub/static/vendor .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis .schemathesis htmlcov .coverage
+		.import_linter_cache .hypothesis .schemathesis .mutants htmlcov .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.mo' -not -path './.data/*' -delete

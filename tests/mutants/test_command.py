@@ -85,7 +85,12 @@ class Toy:
         return subprocess.Popen(
             [*command, "--equivalent", "equivalent.toml", *options],
             cwd=self.root,
-            env={**own, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary)},
+            env={
+                **own,
+                "PYTHONPATH": str(ROOT),
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "TMPDIR": str(self.temporary),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
