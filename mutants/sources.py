@@ -22,10 +22,10 @@ from mutants.tree import ancestors, children, text
 _SKIPPED_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich__"})
 _SKIPPED_CALLS = re.compile(
     r"^(_?log(ger)?|logging|warnings)\."
-    r"|^(_|ngettext|gettext|gettext_lazy|pgettext|cast|TypeVar|extend_schema\w*|OpenApi\w+)$"
+    r"|^(_|ngettext|gettext|gettext_lazy|pgettext|cast|TypeVar|ThreadPoolExecutor|documented|extend_schema\w*|OpenApi\w+)$"
 )
 _SKIPPED_DECORATORS = re.compile(
-    r"^@(typing\.)?(overload|override|final|extend_schema|staticmethod|classmethod|property)\b"
+    r"^@(typing\.)?(overload|override|final|extend_schema|documented|staticmethod|classmethod|property)\b"
 )
 # Declared for speed, for people or for forms; wrong, they change nothing that runs.
 _SKIPPED_KEYWORDS = frozenset(
