@@ -24,7 +24,7 @@ PROVIDER = "odavl"
 _NARROWING = frozenset(
     {
         "Q", "filter", "exclude", "get", "get_or_create", "update_or_create", "update", "create",
-        "select_for_update", "get_object_or_404", "UniqueConstraint", "CheckConstraint",
+        "select_for_update", "get_object_or_404",
     }
 )  # fmt: skip
 _LINKS = frozenset(
