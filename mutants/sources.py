@@ -22,7 +22,7 @@ from mutants.tree import ancestors, children, text
 _SKIPPED_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich__"})
 _SKIPPED_CALLS = re.compile(
     r"^(_?log(ger)?|logging|warnings)\."
-    r"|^(_|ngettext|gettext|gettext_lazy|pgettext|cast|TypeVar|ThreadPoolExecutor|documented|extend_schema\w*|OpenApi\w+)$"
+    r"|^(_|ngettext|gettext|gettext_lazy|pgettext|cast|TypeVar|ThreadPoolExecutor|documented|Parameter|extend_schema\w*|OpenApi\w+)$"
 )
 _SKIPPED_DECORATORS = re.compile(
     r"^@(typing\.)?(overload|override|final|extend_schema|documented|staticmethod|classmethod|property)\b"
