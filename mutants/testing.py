@@ -318,9 +318,9 @@ def _failed_test(outcome: Outcome) -> str:
     """Whom a fresh pytest names; what else ended it; nothing where all passed."""
     if outcome.exit_code in {0, _NOTHING_RAN}:
         return ""
-    for line in outcome.output.splitlines():
+    for line in outcome.output.rpartition("short test summary info")[2].splitlines():
         word, _, rest = line.partition(" ")
-        if word in {"FAILED", "ERROR"} and rest:
+        if word in {"FAILED", "ERROR"}:
             return rest.partition(" - ")[0]
     return _end_of(outcome)
 
