@@ -7,13 +7,13 @@ SHELL := /bin/bash
 # Looked for only where .venv has to be made.
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
-CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts frame cli/odavl scripts manage.py
+CODE := odavl_hub dashboard insight autopilot guardian uploads teams workspaces storage jobs accounts frame cli/odavl scripts mutants manage.py
 # What `manage.py check` and its like need; nothing connects to a database there.
 CHECK_ENVIRONMENT := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	ODAVL_PUBLIC_URL=https://hub.example.com ALLOWED_HOSTS=hub.example.com SECURE_SSL_REDIRECT=true \
 	TRUSTED_PROXIES=10.0.0.0/8 EMAIL_HOST=mail.example.com
 
-.PHONY: help run test check faults soak bench measure install frontend messages static format clean
+.PHONY: help run test check faults soak bench measure mutants install frontend messages static format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,14 @@ check: install messages ## Format, lint, types, layers, migrations, deployment, 
 
 faults: install static messages ## The fault suite, with a gigabyte and a million findings (`make test` has a tenth)
 	@ODAVL_TEST_LARGE_MEBIBYTES=1024 ODAVL_TEST_FINDINGS=1000000 $(BIN)/pytest -n 2 --timeout 1800 tests/faults $(ARGUMENTS)
+
+SAMPLE ?= 200
+ROOM ?=
+FILES ?=
+
+mutants: install static messages ## Make small mistakes in a copy of the core; does a test notice? (SAMPLE, SEED, ROOM, FILES, ARGUMENTS)
+	@$(BIN)/python -m mutants --sample $(SAMPLE) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ROOM),--room $(ROOM)) $(if $(FILES),--files $(FILES)) $(ARGUMENTS)
 
 PAYLOADS ?= 2000
 CLIENTS ?= 8
@@ -113,6 +121,6 @@ messages: $(CATALOGUES:.po=.mo) ## Translations, compiled
 
 clean: ## Remove what was built (not the hub's data in .data)
 	rm -rf .venv node_modules staticfiles odavl_hub/static/vendor .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis .schemathesis htmlcov .coverage
+		.import_linter_cache .hypothesis .schemathesis .mutants htmlcov .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.mo' -not -path './.data/*' -delete
