@@ -251,6 +251,7 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "odavl@localhost")
 # How long what is over is kept, in days; 0 is for ever.
 AUDIT_DAYS = env.integer("AUDIT_DAYS", 365, at_least=0)
 RUN_DAYS = env.integer("RUN_DAYS", 0, at_least=0)
+PAYLOAD_DAYS = env.integer("PAYLOAD_DAYS", 0, at_least=0)
 JOB_DAYS = env.integer("JOB_DAYS", 7, at_least=0)
 TRANSFER_DAYS = env.integer("TRANSFER_DAYS", 30, at_least=0)
 

@@ -26,21 +26,28 @@ def join(
     if not all(part.joinable for part in parts):
         raise ValueError("Only joinable objects can be joined.")
     known = StoredObject.objects.for_organization(organization).filter(sha256=sha256)
+    stored_size = FRAME_SIZE + sum(part.stored_size - FRAME_SIZE for part in parts)
     if (found := known.defer("inline").first()) is not None:
         kept: StoredObject = found
+        if kept.expired_at is not None:
+            kept.stored_size, kept.crc32, kept.expired_at = stored_size, crc32, None
+            kept.save(update_fields=["stored_size", "crc32", "expired_at"])
+            _put_together(kept, parts)
         return kept
-    stored_size = FRAME_SIZE + sum(part.stored_size - FRAME_SIZE for part in parts)
     whole = StoredObject(
         organization=organization, sha256=sha256, size=size, stored_size=stored_size, crc32=crc32
     )
     StoredObject.across_organizations.bulk_create([whole], ignore_conflicts=True)
     winner: StoredObject = known.defer("inline").get()
     if winner.pk == whole.pk:
-        ObjectPart.across_organizations.bulk_create(
-            ObjectPart(whole=whole, position=position, part=part)
-            for position, part in enumerate(parts)
-        )
+        _put_together(whole, parts)
     return winner
+
+
+def _put_together(whole: StoredObject, parts: Iterable[StoredObject]) -> None:
+    ObjectPart.across_organizations.bulk_create(
+        ObjectPart(whole=whole, position=position, part=part) for position, part in enumerate(parts)
+    )
 
 
 def joined_pieces(

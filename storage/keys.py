@@ -74,6 +74,7 @@ def _contents(keys: list[Key]) -> Iterable[str]:
         # The others have no bytes of their own there.
         inline=None,
         crc32=None,
+        expired_at=None,
     )
     for stored in rows.only("organization_id", "sha256"):
         yield stored.key

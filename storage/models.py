@@ -35,6 +35,8 @@ class StoredObject(OrganizationScoped):
     created_at = models.DateTimeField(auto_now_add=True)
     missing_since = models.DateTimeField(null=True, editable=False)
     """When its bytes were first not found in the object store; NULL while they are there."""
+    expired_at = models.DateTimeField(null=True, editable=False)
+    """When its bytes were let go, as they had been kept long enough; NULL while they are kept."""
 
     class Meta(OrganizationScoped.Meta):
         constraints = [
@@ -47,11 +49,21 @@ class StoredObject(OrganizationScoped):
                 fields=["missing_since"],
                 name="object_missing",
                 condition=models.Q(missing_since__isnull=False),
-            )
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="object_kept_by_age",
+                condition=models.Q(expired_at__isnull=True, joinable=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.sha256
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """Whether there is nothing to read: the same bytes, sent again, are kept again."""
+        return self.missing_since is not None or self.expired_at is not None
 
     @property
     def key(self) -> str:

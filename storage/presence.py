@@ -87,7 +87,7 @@ def _settled_name(name: str) -> str:
 def _has_what_rows_say(store: ObjectStore) -> bool:
     """Whether any of some objects that should be there is; true where none should."""
     contents = StoredObject.across_organizations.filter(
-        inline=None, crc32=None, missing_since=None
+        inline=None, crc32=None, missing_since=None, expired_at=None
     ).defer("inline")
     files = StoredFile.across_organizations.filter(state=FileState.STORED, missing_since=None)
     known = [row.key for row in chain(contents[:_SAMPLE], files[:_SAMPLE])]

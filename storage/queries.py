@@ -108,7 +108,9 @@ def payloads_of(principal: Principal) -> Payloads | None:
     """
     if principal.project is not None:
         return None
-    rows = StoredObject.objects.for_organization(principal.organization).filter(crc32=None)
+    rows = StoredObject.objects.for_organization(principal.organization).filter(
+        crc32=None, expired_at=None
+    )
     found = rows.aggregate(objects=Count("pk"), bytes=Sum("size"), stored=Sum("stored_size"))
     return Payloads(found["objects"], found["bytes"] or 0, found["stored"] or 0)
 

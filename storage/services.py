@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from accounts.models import Organization
 from odavl.wire.encoding import gunzip_pieces
-from odavl.wire.errors import BytesMissing, ServiceUnavailable
+from odavl.wire.errors import BytesMissing, PayloadExpired, ServiceUnavailable
 from odavl.wire.limits import KIBIBYTE
 from storage.claims import placing, refuse_if_going
-from storage.collecting import discarding
+from storage.collecting import discarding, expiring
 from storage.collecting.discarding import content_name
 from storage.configuration import object_store, require_present
 from storage.joining import joined_pieces
@@ -158,7 +159,7 @@ def keep_placed(content: Placed) -> StoredObject:
     with transaction.atomic(savepoint=False):
         found = discarding.hold(record.organization, record.sha256)
         if found is not None:
-            return found if found.missing_since is None else _mended(found, content)
+            return _mended(found, content) if found.lacks_bytes else found
         if content.was_known:
             raise ServiceUnavailable("The content has just been removed; send it again.")
         _publish(content)
@@ -226,19 +227,20 @@ def _may_mend(lost: StoredObject, sent: StoredObject) -> bool:
 
     What others are joined with must have the very form that they were joined with.
     """
-    if lost.missing_since is None:
+    if not lost.lacks_bytes:
         return False
     return not lost.joinable or (sent.joinable and sent.stored_size == lost.stored_size)
 
 
 def _mended(lost: StoredObject, content: Placed) -> StoredObject:
-    """The record of a content whose bytes the store had lost, with those that were sent again."""
+    """The record of a content whose bytes were lost or let go, with those that were sent again."""
     sent = content.record
     if content.was_known or not _may_mend(lost, sent):
         return lost
     _publish(content)
-    lost.inline, lost.stored_size, lost.missing_since = sent.inline, sent.stored_size, None
-    lost.save(update_fields=["inline", "stored_size", "missing_since"])
+    lost.inline, lost.stored_size = sent.inline, sent.stored_size
+    lost.missing_since = lost.expired_at = None
+    lost.save(update_fields=["inline", "stored_size", "missing_since", "expired_at"])
     return lost
 
 
@@ -248,7 +250,14 @@ def inflated(stored: StoredObject) -> Iterator[bytes]:
 
 
 def pieces_of(stored: StoredObject) -> Iterator[bytes]:
-    """The gzip-compressed bytes, in pieces; :class:`BytesMissing` where the store has none."""
+    """The gzip-compressed bytes, in pieces.
+
+    Raises :class:`BytesMissing` where the store has none, and :class:`PayloadExpired` where they
+    were let go.
+    """
+    if stored.expired_at is not None:
+        since = f"{stored.expired_at:%Y-%m-%d}"
+        raise PayloadExpired(f"What was sent is not kept any more: it was let go on {since}.")
     if stored.inline is not None:
         return iter((bytes(stored.inline),))
     if stored.crc32 is not None:
@@ -280,6 +289,30 @@ def discard_chunks(*, older_than: datetime, at_most: int = 500) -> int:
     )
     require_present()
     return discarding.discard(candidates, delete_bytes=object_store().delete, at_most=at_most)
+
+
+def expire_payloads(
+    candidates: QuerySet[StoredObject], *, of: type[Model], at_most: int
+) -> Counter[UUID]:
+    """Let go of the bytes of ``candidates`` to which only rows of ``of`` refer.
+
+    How many, by organization. Raises :class:`ServiceUnavailable` while the store is away.
+    """
+    require_present()
+    ends_at = time.monotonic() + _STEP_SECONDS
+    kept = candidates.filter(expired_at=None, joinable=False)
+    gone: Counter[UUID] = Counter()
+    while (left := at_most - gone.total()) > 0 and time.monotonic() < ends_at:
+        wanted = min(left, _AT_ONCE)
+        went = expiring.expire(
+            discarding.unreferenced(kept, but_by=of),
+            delete_bytes=object_store().delete,
+            at_most=wanted,
+        )
+        gone += went
+        if went.total() < wanted:
+            break
+    return gone
 
 
 def release(stored: Iterable[UUID]) -> None:

@@ -12,6 +12,7 @@ class UploadsConfig(AppConfig):
         from jobs import registry as jobs
         from jobs import retention
         from uploads import assembly, exports, transfers
+        from uploads import retention as forgetting
 
         exports.register_all()
         admission.register("uploads.room", transfers.check_room)
@@ -29,4 +30,5 @@ class UploadsConfig(AppConfig):
             every=timedelta(minutes=10),
             label=_("Ending uploads that nobody goes on with"),
         )
+        retention.register("uploads.payloads", forgetting.forget_payloads, keep="PAYLOAD_DAYS")
         retention.register("uploads.transfers", transfers.forget_transfers, keep="TRANSFER_DAYS")

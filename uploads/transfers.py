@@ -345,7 +345,10 @@ def hold_known(principal: Principal, transfer: Transfer) -> None:
     missing = chunks.filter(stored=None)
     contents: QuerySet[StoredObject] = StoredObject.objects.for_organization(principal.organization)
     known = contents.filter(
-        _readable(principal), sha256__in=missing.values("sha256"), missing_since=None
+        _readable(principal),
+        sha256__in=missing.values("sha256"),
+        missing_since=None,
+        expired_at=None,
     )
     # Locked, so that clean-up either sees that they are held or has removed them already.
     held = list(

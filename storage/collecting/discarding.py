@@ -87,8 +87,10 @@ def _dropped(row: QuerySet[StoredObject]) -> bool:
     return True
 
 
-def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
-    """Those to which nothing refers.
+def unreferenced(
+    rows: QuerySet[StoredObject], *, but_by: type[Model] | None = None
+) -> QuerySet[StoredObject]:
+    """Those to which nothing refers, or nothing ``but_by`` rows of that model.
 
     Whatever has a foreign key to stored objects, in whichever room, counts as a reference.
     """
@@ -96,7 +98,7 @@ def unreferenced(rows: QuerySet[StoredObject]) -> QuerySet[StoredObject]:
         if not isinstance(relation, ForeignObjectRel):
             continue
         model, name = cast("type[Model]", relation.related_model), relation.field.name
-        if (model, name) == _OWN_PARTS:
+        if (model, name) == _OWN_PARTS or model is but_by:
             continue
         # Of every organization, hidden or not: no manager's choice of rows.
         everywhere: QuerySet[Model] = QuerySet(model)

@@ -40,7 +40,9 @@ class Gaps:
 
 def contents() -> QuerySet[StoredObject]:
     """Records whose bytes lie in the object store under a key of their own."""
-    rows: QuerySet[StoredObject] = StoredObject.across_organizations.filter(inline=None, crc32=None)
+    rows: QuerySet[StoredObject] = StoredObject.across_organizations.filter(
+        inline=None, crc32=None, expired_at=None
+    )
     return rows.defer("inline")
 
 

@@ -29,7 +29,7 @@ from accounts.services import (
     remove_member,
     revoke_api_key,
 )
-from accounts.services.audit import forget_events, record
+from accounts.services.audit import delete_old_events, record
 from frame.request_context import RequestContext, enter_request, leave_request
 from insight.models import Issue, Triage
 from insight.services import triage_issues
@@ -152,6 +152,7 @@ ELSEWHERE = {
     "organization.created": "below, as it makes its own log",
     "sign_in.limited": "tests/accounts/test_brute_force.py",
     "run.forgotten": "tests/insight/test_retention.py",
+    "payload.expired": "tests/uploads/test_retention.py",
     "file.deleted": "tests/storage/test_files_api.py",
     "workspace.pushed": "tests/workspaces/test_workspace_api.py",
 }
@@ -394,8 +395,8 @@ def test_old_events_go_exactly_by_age_and_no_more_than_asked(
     moments = [timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1)] * 2
     for event, moment in zip(made, moments, strict=True):
         AuditEvent.across_organizations.filter(pk=event.pk).update(created_at=limit + moment)
-    assert forget_events(older_than=limit, at_most=1) == 1
-    assert forget_events(older_than=limit, at_most=10) == 1
-    assert forget_events(older_than=limit, at_most=10) == 0
+    assert delete_old_events(older_than=limit, at_most=1) == 1
+    assert delete_old_events(older_than=limit, at_most=10) == 1
+    assert delete_old_events(older_than=limit, at_most=10) == 0
     left = AuditEvent.across_organizations.order_by("pk").values_list("target", flat=True)
     assert list(left) == ["1", "2", "1", "2"]

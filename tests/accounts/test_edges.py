@@ -12,14 +12,14 @@ from django.test import RequestFactory
 from django.utils import timezone as django_time
 
 from accounts import known_devices, throttles
-from accounts.idempotency import forget_records
+from accounts.idempotency import delete_old_records
 from accounts.models import ApiKey, IdempotencyRecord, SignInPlace
 from accounts.principal import principal_of_key
 from accounts.services import create_api_key, create_project, revoke_api_key
 from accounts.throttles import address_counted
+from frame.bodies import moment_of
 from frame.database.clock import database_now
-from frame.moments import moment_of
-from frame.rate_limits import Claim, Limit, ProcessCounters, forget, give_back, take
+from frame.rate_limits import Claim, Limit, ProcessCounters, give_back, reset, take
 from odavl.wire.errors import InvalidPayload, MissingScope, RateLimited, WrongScope
 from tests.cast import Api, Person
 from tests.problems import problem
@@ -139,9 +139,9 @@ def test_records_go_exactly_by_age(alice: Person, charlie: Person) -> None:
             IdempotencyRecord.across_organizations.filter(pk=record.pk).update(
                 created_at=limit + timedelta(microseconds=microseconds)
             )
-    assert forget_records(older_than=limit, at_most=1) == 1
-    assert forget_records(older_than=limit, at_most=9) == 1
-    assert forget_records(older_than=limit, at_most=9) == 0
+    assert delete_old_records(older_than=limit, at_most=1) == 1
+    assert delete_old_records(older_than=limit, at_most=9) == 1
+    assert delete_old_records(older_than=limit, at_most=9) == 0
     kept = IdempotencyRecord.across_organizations.values_list("key", flat=True)
     assert sorted(kept) == ["k0", "k0", "k1", "k1"]
 
@@ -219,7 +219,7 @@ def test_what_was_given_back_may_be_taken_again_and_no_more() -> None:
         counters.give_back(["k"])
     assert counters.take(step) is None
     assert counters.take(step) is not None
-    counters.forget(["k"])
+    counters.reset(["k"])
     assert counters.take(step) is None
 
 
@@ -236,7 +236,7 @@ def test_in_redis_the_nth_is_let_in_and_the_next_is_not(amount: int) -> None:
     give_back(mine)
     assert take(mine) is None
     assert take(mine) is not None
-    forget(mine)
+    reset(mine)
     assert take(mine) is None
 
 

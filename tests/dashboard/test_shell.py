@@ -8,7 +8,7 @@ from django.utils import translation
 
 from accounts.models import Project
 from accounts.services import add_member, create_project
-from dashboard.templatetags import shell
+from accounts.templatetags import shell
 from tests.cast import Person
 
 

@@ -133,7 +133,8 @@ def test_no_text_narrows_nothing(alice: Person) -> None:
         ({"q": "t", "type": "report"}, {"table"}),
         ({"q": "t", "access": "PRIVATE"}, set()),
     ],
-    ids=str,
+    # Only by what is asked: a set is written in another order in each process.
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_each_field_narrows_to_what_it_says(
     alice: Person, query: dict[str, str], expected: set[str]

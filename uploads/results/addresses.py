@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
 
+from accounts.rendering import iso
 from odavl.wire.insight import StoredPayload
 from storage.models import StoredObject
 
@@ -24,5 +25,8 @@ def stored_payload(
     """What is stored, to be downloaded at the API's address ``name``."""
     path = reverse(name, args=arguments, query=query)
     return StoredPayload(
-        sha256=stored.sha256, size=stored.size, download_url=f"{settings.PUBLIC_URL}{path}"
+        sha256=stored.sha256,
+        size=stored.size,
+        download_url=f"{settings.PUBLIC_URL}{path}",
+        expired_at=iso(stored.expired_at),
     )

@@ -102,7 +102,9 @@ class Kind(Generic[RowT, ItemT, ShownT, StatisticsT]):
         return found(with_stored(self.seen_by(principal)).filter(pk=row_id), self.noun)
 
     def items_of(self, row: RowT) -> list[ShownT]:
-        """The first items of the row, out of its payload."""
+        """The first items of the row, out of its payload; none where that is not kept any more."""
+        if row.upload.stored.expired_at is not None:
+            return []
         pieces = storage.pieces_of(row.upload.stored)
         return [self.shown(item) for item in self.document.first(pieces, limits.MAX_SHOWN)]
 

@@ -48,6 +48,7 @@
         ├── DigestMismatch     422
         ├── SignedUrlRefused   403     not signed by this hub, or for something else
         ├── BytesMissing       410     the hub's object store has lost them
+        ├── PayloadExpired     410     kept long enough, and let go
         └── IdempotencyMismatch 422
 
 Every class has a stable ``code`` (snake_case), an HTTP ``status``, says whether a retry can help
@@ -362,6 +363,12 @@ class BytesMissing(RefusedError):
     code = "bytes_missing"
     status = HTTPStatus.GONE
     title = "The hub has lost these bytes"
+
+
+class PayloadExpired(RefusedError):
+    code = "payload_expired"
+    status = HTTPStatus.GONE
+    title = "What was sent is not kept any more"
 
 
 class IdempotencyMismatch(RefusedError):

@@ -49,6 +49,8 @@ class StoredPayload(msgspec.Struct, kw_only=True, rename="camel"):
     sha256: str
     size: int
     download_url: str
+    expired_at: str | None = None
+    """Since when it is not kept any more, and cannot be downloaded; null while it can."""
 
 
 class RunSummary(msgspec.Struct, kw_only=True, rename="camel"):
