@@ -100,9 +100,15 @@ def _keys(
     path_number = _digest_number(file.path)
     numbers = _fingerprints(found)
     return [
-        f"{number ^ path_number:032x}{FIELD}{number:032x}{FIELD}{crc32(part) - _SIGN}"
+        f"{_identity(number, path_number):032x}{FIELD}{number:032x}{FIELD}{crc32(part) - _SIGN}"
         for number, part in zip(numbers, parts, strict=True)
     ]
+
+
+def _identity(fingerprint: int, path: int) -> int:
+    """The two together. A client may take the file's name for a fingerprint: alike, they would
+    cancel each other out, and all such findings would be one."""
+    return fingerprint ^ path or _digest_number(f"{fingerprint:032x}/")
 
 
 def _count(found: Sequence[Sighting | Diagnostic], tally: Tally) -> None:

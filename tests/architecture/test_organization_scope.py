@@ -22,6 +22,8 @@ ALLOWED = {
     "storage/collecting/cleaning.py": "expired files are dropped whosever they are",
     "storage/queries.py": "public files, and keys out of addresses that the hub signed",
     "storage/collecting/discarding.py": "what nothing refers to goes, whosever it is",
+    "storage/collecting/expiring.py": "what was kept long enough goes, whosever it is",
+    "uploads/retention.py": "payloads kept long enough go, whosever they are",
     "storage/keys.py": "which of many keys rows refer to, whosever they are",
     "storage/management/commands/storage_check.py": "the operator's look at all rows",
     "storage/collecting/sweeping.py": "what nothing refers to goes, whosever it is",

@@ -90,6 +90,6 @@ def test_durations_are_told_in_arabic_too() -> None:
 @pytest.mark.django_db
 def test_whether_letters_are_sent_follows_the_settings(settings: object) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # type: ignore[attr-defined]
-    assert not shell.letters_are_sent()
+    assert not shell.mail_is_sent()
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # type: ignore[attr-defined]
-    assert shell.letters_are_sent()
+    assert shell.mail_is_sent()

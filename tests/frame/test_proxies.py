@@ -132,7 +132,7 @@ def test_of_a_proxy_the_scheme_that_it_wrote_itself_is_left(settings):
 
 
 def test_a_forgotten_setting_is_told_once_for_each_peer(settings, caplog, monkeypatch):
-    monkeypatch.setattr(proxies, "_told", set())
+    monkeypatch.setattr(proxies, "_warned", set())
     settings.TRUSTED_PROXIES = []
     with caplog.at_level(logging.WARNING):
         for _ in range(3):

@@ -43,6 +43,7 @@ def test_a_run_tells_everything(api: Api) -> None:
         "detail": "",
         "unreadFiles": [],
         "unreadCount": 0,
+        "category": "",
     }
     assert run["state"] == "completed"
     assert run["files"] is None

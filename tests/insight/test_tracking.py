@@ -27,6 +27,15 @@ def test_everything_in_a_first_run_is_new(api: Api) -> None:
     assert run["bySeverity"] == {"critical": 0, "high": 1, "medium": 1, "low": 0, "info": 0}
 
 
+def test_findings_that_are_called_by_their_files_are_apart(api: Api) -> None:
+    """A client may know no better fingerprint than the name of the file."""
+    findings = {path: [finding(path)] for path in ("a.py", "b.py", "c/a.py")}
+    assert counts(upload(api, findings)) == (3, 0, 0, 0)
+    assert counts(upload(api, findings)) == (0, 0, 3, 0)
+    del findings["b.py"]
+    assert counts(upload(api, findings)) == (0, 1, 2, 0)
+
+
 def test_the_same_findings_again_are_a_new_run_that_writes_no_issue(api: Api) -> None:
     findings = {"a.py": [finding("one"), finding("two")]}
     first = upload(api, findings)

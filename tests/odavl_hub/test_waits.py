@@ -67,7 +67,7 @@ def test_the_way_back_is_kept_where_it_stays_here(target: str, kept: bool, metho
 
 
 def test_only_pages_and_only_limits_are_answered_so() -> None:
-    doors = throttling.DoorsMiddleware(lambda _: HttpResponse())
+    doors = throttling.ThrottlingMiddleware(lambda _: HttpResponse())
     page, api = RequestFactory().get("/en/x"), RequestFactory().get("/api/v1/x")
     limited = RateLimited("x", retry_after=3)
     found = doors.process_exception(page, limited)
