@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
+from accounts.models import Project
 from tests.browser.conftest import Site, watched
 
 pytestmark = pytest.mark.browser
@@ -60,6 +61,16 @@ def test_no_page_has_a_fault(site: Site, language, scheme):
     assert direction == ("rtl" if language == "ar" else "ltr")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_an_organization_without_runs_fits_a_phone(site: Site, language):
+    """Its commands are longer than a phone is wide."""
+    Project.across_organizations.all().delete()
+    page = site.visit(viewport=PHONE)
+    page.goto(f"/{language}/acme/")
+    assert page.locator(".command").count() == 2
+    assert faults_of(page) == []
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
