@@ -269,10 +269,10 @@ def spent(step: Callable[[str], object], address: str) -> int:
 
 
 def test_every_door_lets_in_as_many_as_it_says_by_address() -> None:
-    for door in throttles.DOORS.values():
+    for door in throttles.THROTTLED_VIEWS.values():
 
-        def knock(address: str, door: throttles.Door = door) -> None:
-            throttles.knock(RequestFactory().get("/", REMOTE_ADDR=address), door)
+        def knock(address: str, door: throttles.ThrottledView = door) -> None:
+            throttles.throttle(RequestFactory().get("/", REMOTE_ADDR=address), door)
 
         expected = min(limit.amount for limit in door.limits)
         assert spent(knock, "192.0.2.1") == expected

@@ -177,7 +177,7 @@ def test_an_operator_gets_no_link_for_who_cannot_sign_in(alice: Person, bob: Per
 def test_a_hub_without_letters_is_told(settings, asked_for, is_open, expected):
     settings.EMAIL_BACKEND_ASKED_FOR, settings.SIGNUP_OPEN = asked_for, is_open
     settings.EMAIL_BACKEND = asked_for if "smtp" in asked_for else mail.NOT_SENT
-    found: list[django_checks.CheckMessage] = checks.letters(None)
+    found: list[django_checks.CheckMessage] = checks.mail_server(None)
     assert [message.id for message in found] == expected
     assert all(message.hint for message in found)
 

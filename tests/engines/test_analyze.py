@@ -1,5 +1,6 @@
 """An analysis with the real detectors."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from odavl.wire.errors import UsageError
 from tests.engines.documents import everything, found, report, statuses
 from tests.engines.matching import Comparison, compare
 
+SLEEP = "import time; time.sleep(600)"
 BESIDE_US = Path(sys.executable).parent
 
 
@@ -191,12 +193,12 @@ class TestSideBySide:
     def test_an_interruption_kills_what_runs(self, project, monkeypatch):
         sleeper = Sleeper()
         monkeypatch.setattr(module, "DETECTORS", (sleeper,))
-        before = set(psutil.Process().children(recursive=True))
         children: list[psutil.Process] = []
 
         def interrupt() -> None:
+            # Not whichever process comes first: the worker of a test run has children of its own.
             while not children:
-                children.extend(set(psutil.Process().children(recursive=True)) - before)
+                children.extend(each for each in psutil.Process().children() if is_asleep(each))
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
@@ -216,6 +218,12 @@ class TestSideBySide:
             analyze(project, on_progress=on_progress)
 
 
+def is_asleep(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()[-1:] == [SLEEP]
+    return False
+
+
 class Sleeper(Detector):
     """Runs for ten minutes unless it is stopped."""
 
@@ -231,7 +239,7 @@ class Sleeper(Detector):
         return True
 
     def commands(self, assignment):
-        yield Command((*assignment.program.command, "-c", "import time; time.sleep(600)"))
+        yield Command((*assignment.program.command, "-c", SLEEP))
 
     def read(self, finished, assignment):
         return Reading()

@@ -247,7 +247,7 @@ def test_progress_arrives_while_the_job_runs(alice: Person) -> None:
 
 def test_streams_end_and_beat(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(streaming, "LOOK", 0.05)
+    monkeypatch.setattr(streaming, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(streaming, "LONGEST", 1.0)
     job = enqueue(alice)
     pieces = list(Stream(alice.api.send("GET", f"/jobs/{job.id}/events")))

@@ -285,7 +285,7 @@ def test_two_relays_fail_a_poisonous_job_once(
         job = services.enqueue(organization=organization, job_type="test.poison", payload={})
         claim(job.id)
         Job.across_organizations.update(lease_expires_at=Now() - timedelta(1), losses=2)
-        assert sum(at_once(*[relay.fail_poison for _ in range(4)])) == 1
+        assert sum(at_once(*[relay.fail_poisoned for _ in range(4)])) == 1
     finally:
         registry.unregister("test.poison")
     assert told == [job.id]
@@ -312,7 +312,7 @@ def lose(job: Job) -> None:
     held = claim(job.id)
     assert held is not None
     Job.across_organizations.filter(id=job.id).update(lease_expires_at=Now() - timedelta(1))
-    relay.fail_poison()
+    relay.fail_poisoned()
     relay.release_expired()
 
 

@@ -206,7 +206,7 @@ TAKEN_AWAY: dict[str, Callable[[Job], object]] = {
     ),
     "expired": lambda job: (expire(job), relay.release_expired()),
     "expired and taken": lambda job: (expire(job), relay.release_expired(), claim(job.id)),
-    "expired and failed": lambda job: (expire(job, losses=2), relay.fail_poison()),
+    "expired and failed": lambda job: (expire(job, losses=2), relay.fail_poisoned()),
 }
 
 
@@ -353,7 +353,7 @@ def test_a_lost_worker_gives_its_job_back_or_fails_it(
     if state == State.ACTIVE:
         fields["lease_expires_at"] = Now() + timedelta(seconds=seconds)
     before = as_it_stands(in_state(job, state, **fields))
-    failed, released = relay.fail_poison(), relay.release_expired()
+    failed, released = relay.fail_poisoned(), relay.release_expired()
     after = as_it_stands(job)
     if state != State.ACTIVE or seconds > 0:
         assert (failed, released) == (0, 0)
@@ -414,10 +414,10 @@ def test_only_what_waits_and_has_no_message_gets_one(
 def test_a_lease_from_the_future_is_bounded(job: Job, state: State) -> None:
     far = {"lease_expires_at": Now() + timedelta(hours=1)} if state == State.ACTIVE else {}
     in_state(job, state, **far)
-    assert relay.bound_leases() == (1 if state == State.ACTIVE else 0)
+    assert relay.cap_leases() == (1 if state == State.ACTIVE else 0)
     if state == State.ACTIVE:
         in_state(job, state, lease_expires_at=Now() + claims.LEASE)
-        assert relay.bound_leases() == 0
+        assert relay.cap_leases() == 0
 
 
 @pytest.mark.parametrize("state", ALL)
@@ -441,7 +441,7 @@ def test_what_comes_through_wakes_those_that_wait_for_the_same(
 def test_what_was_lost_in_an_outage_costs_no_attempt_even_the_first(job: Job) -> None:
     back = database_now() - claims.LEASE - timedelta(seconds=1)
     in_state(job, State.ACTIVE, attempts=0, lease_expires_at=back - timedelta(seconds=1))
-    assert relay.spare_victims(back) == 1
+    assert relay.refund_attempts(back) == 1
     after = as_it_stands(job)
     assert (after["state"], after["attempts"], after["losses"]) == ("waiting", 0, 1)
     assert (after["message_sent_at"], after["lease_expires_at"]) == (None, None)
@@ -450,7 +450,7 @@ def test_what_was_lost_in_an_outage_costs_no_attempt_even_the_first(job: Job) ->
 def test_a_lease_that_ended_after_the_outage_is_a_loss(job: Job) -> None:
     back = database_now() - claims.LEASE - timedelta(seconds=5)
     in_state(job, State.ACTIVE, lease_expires_at=back + timedelta(seconds=1))
-    assert relay.spare_victims(back) == 0
+    assert relay.refund_attempts(back) == 0
     assert relay.release_expired(back) == 1
 
 
