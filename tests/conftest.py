@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what is in its background; what we start would not hear a Ctrl-C either.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.stash[_WATCHDOG] = watchdog.watch()
         services = TestServices()
