@@ -103,6 +103,13 @@ class FileMachine(RuleBasedStateMachine):
             file.state = "stored"
 
     @rule(file=files)
+    def ask_for_its_bytes(self, file: File) -> None:
+        answer = self.bob.api.send("GET", f"/storage/download-url?fileId={file.id}")
+        self.settled(file)
+        expected = {"gone": 404, "pending": 409, "stored": 200}
+        assert answer.status_code == expected[file.state], answer.content
+
+    @rule(file=files)
     def somebody_else_may_not_delete(self, file: File) -> None:
         answer = self.bob.api.send("DELETE", f"/storage/files/{file.id}")
         expected = (404, "not_found") if file.state == "gone" else (403, "missing_scope")
@@ -156,7 +163,7 @@ class FileMachine(RuleBasedStateMachine):
             if file.state == "stored":
                 answer = fetch(self.bob.api, file.id)
                 assert b"".join(answer.streaming_content) == file.arrived
-            else:
+            elif file.state == "gone" or file.arrived is None:  # else to ask is to settle
                 answer = self.bob.api.send("GET", f"/storage/download-url?fileId={file.id}")
                 assert answer.status_code == (404 if file.state == "gone" else 409)
 
