@@ -20,6 +20,7 @@ import dj_database_url
 import hypothesis
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from tests import watchdog
 from tests.services import TestServices
@@ -117,3 +118,9 @@ def _no_credentials_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def _counts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test guessed wrongly must not make another wait."""
     monkeypatch.setattr("frame.rate_limits.PREFIX", f"test:{uuid.uuid4()}")
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """A request leaves its language behind in its thread, which is that of the next test."""
+    translation.deactivate()
