@@ -106,8 +106,11 @@ def _keys(
 
 
 def _identity(fingerprint: int, path: int) -> int:
-    """The two together. A client may take the file's name for a fingerprint: alike, they would
-    cancel each other out, and all such findings would be one."""
+    """Both together.
+
+    A client may take the file's name for a fingerprint: alike, the two would cancel each other out,
+    and all such findings would be one.
+    """
     return fingerprint ^ path or _digest_number(f"{fingerprint:032x}/")
 
 
