@@ -15,6 +15,8 @@ import sys
 import sysconfig
 import time
 from datetime import timedelta
+from importlib import import_module
+from types import ModuleType
 
 _PR_SET_PDEATHSIG = 1
 _AHEAD = float(os.environ.get("ODAVL_TEST_SECONDS_AHEAD", "0"))
@@ -41,8 +43,7 @@ def main(role: str, *address: str) -> None:
     import django  # noqa: PLC0415 - a child of granian imports this file, and needs nothing of it
 
     django.setup()
-    from odavl_hub.launcher import roles  # noqa: PLC0415 - it reads the settings
-
+    roles = _roles()
     roles.preload()
     sys.stdout.write(f"{json.dumps(_sources())}\n")
     sys.stdout.flush()
@@ -53,6 +54,14 @@ def main(role: str, *address: str) -> None:
         roles.worker(f"worker-{os.getpid()}", QUEUES, 1)
     else:
         roles.relay()
+
+
+def _roles() -> ModuleType:
+    """As this version calls them, once its settings may be read."""
+    try:
+        return import_module("odavl_hub.launcher.roles")
+    except ModuleNotFoundError:
+        return import_module("odavl_hub.supervisor.roles")
 
 
 def _sources() -> list[str]:
